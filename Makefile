@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo lab test verify weave lint
+
+setup: $(VENV)/.installed
+
+# One stamp for the whole environment: made again when what it is made of changes.
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: setup  ## grade a bundled class, print the gradebook, write build/report/index.html
+	$(BIN)/python -m autograder demo
+
+lab: setup  ## open JupyterLab on your own copy of the notebooks, in my_labs/
+	$(BIN)/python -m autograder lab
+
+test: setup  ## every test
+	$(BIN)/python -m pytest
+
+verify: setup  ## the grader's own test
+	$(BIN)/python -m autograder verify
+
+weave: setup  ## make the student notebooks and the syllabus out of labs/source and solutions
+	$(BIN)/python -m autograder weave
+
+lint: setup  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

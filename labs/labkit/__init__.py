@@ -1,0 +1,14 @@
+"""What learners import and never write.
+
+| module | what it holds |
+|---|---|
+| `labkit.datasets` | the course's subset of Fashion-MNIST |
+| `labkit.models` | the MLP and the CNN that the labs prune |
+| `labkit.checkpoints` | trained weights of both, three seeds each |
+| `labkit.training` | `accuracy` and `train` |
+| `labkit.cost` | parameters and multiply-adds |
+| `labkit.timing` | one protocol for every wall-clock time |
+| `labkit.plots` | one look for every figure |
+
+Importing `labkit` alone loads nothing heavy: import the module that you need.
+"""

@@ -1,0 +1,1 @@
+"""The reference solutions: one ordinary, importable module per lab."""
