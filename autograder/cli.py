@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -103,14 +104,15 @@ def verify(
 
 
 def verification_table(found: dict, seeds: int) -> Table:
-    table = Table(title=f"The grader's own test, {seeds} seeds; s: seconds of the solved notebook")
+    title = f"The grader's own test, {seeds} seeds; s: seconds of the solved notebook"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("lab", "func-\ntions", "checks", "wrong\ncaught", "wrong\nnamed", "right\naccepted", "blank",
                     "refer-\nence", "s\nwhole", "s\ngraded"):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "lab" else "right")
     for stem, v in found.items():
         table.add_row(
-            stem, f"{v.functions}", f"{v.checks}", f"{v.caught}/{v.wrong_answers}", f"{v.named}/{v.wrong_answers}",
-            f"{v.accepted}/{v.alternatives}", f"{v.blank_score:g}", f"{v.reference_score:g}/{v.max_score:g}",
+            stem.split("_")[0], f"{v.functions}", f"{v.checks}", f"{v.caught}/{v.wrong_answers}",
+            f"{v.named}/{v.wrong_answers}", f"{v.accepted}/{v.alternatives}", f"{v.blank_score:g}", f"{v.reference_score:g}/{v.max_score:g}",
             f"{v.seconds_whole:g}", f"{v.seconds_graded:g}",
         )  # fmt: skip
     return table
@@ -128,10 +130,13 @@ def check(
     from autograder.feedback import as_text
     from autograder.judge import draw_seed
     from autograder.kernel import run_notebook
+    from autograder.repair import nbgrader_cells, repair
     from autograder.submission import lab_of_file, read_submission_or_refuse
+    from autograder.weave import weave as weave_lab
 
     lab = lab_of_file(notebook)
     content = read_submission_or_refuse(notebook, lab)
+    repair(content, nbgrader_cells(weave_lab(lab).notebook))
     seed = draw_seed() if seed is None else seed
     with err.status(f"running {notebook.name}; its experiments are left out"):
         verdicts = run_notebook(
@@ -184,10 +189,7 @@ def grades_table(stem: str, results: list, stories: dict[str, str] | None = None
     for heading in ("student", *(["handed in"] if stories else []), "score", "of", "lost points on"):
         table.add_column(heading, justify="right" if heading in ("score", "of") else "left")
     for result in results:
-        lost = [v["question"] for v in result.verdicts if v["points"] != v["max_points"]]
-        why = (
-            f"[red]{escape(result.problem)}[/]" if result.problem else ", ".join(lost) or "[green]nothing[/]"
-        )
+        why = f"[red]{escape(result.problem)}[/]" if result.problem else lost_points(result.verdicts)
         story = [stories[result.student]] if stories else []
         waiting = " + ?" if result.needs_manual_grade else ""
         table.add_row(

@@ -1,6 +1,7 @@
 """A class of real notebooks, made out of a lab's answer banks and of the accidents that happen to notebooks."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import nbformat
@@ -26,7 +27,7 @@ class Submission:
 def make_class(course: Course, lab: Lab, woven: Woven) -> list[Submission]:
     """Write the bundled class into the course's submitted/ folder; what stood there for this lab is replaced."""
     released = nbformat.read(course.notebook("release", lab), as_version=4)
-    submissions = list(bundled_class(lab, released, [exercise.name for exercise in woven.exercises]))
+    submissions = list(bundled_class(lab, released, woven))
     for old in (course.root / "submitted").glob(f"*/{lab.stem}"):
         shutil.rmtree(old)
     for submission in submissions:
@@ -36,8 +37,9 @@ def make_class(course: Course, lab: Lab, woven: Woven) -> list[Submission]:
     return submissions
 
 
-def bundled_class(lab: Lab, released: NotebookNode, questions: list[str]):
+def bundled_class(lab: Lab, released: NotebookNode, woven: Woven) -> Iterator[Submission]:
     """Yield the class: right answers, wrong answers, and everything that a grader must survive."""
+    questions = [exercise.name for exercise in woven.exercises]
     wrong, right = (by_question(answers) for answers in collect(lab.answers))
     solved = solve(released, lab, questions)
     first, last = questions[0], questions[-1]
@@ -52,7 +54,10 @@ def bundled_class(lab: Lab, released: NotebookNode, questions: list[str]):
     def raising(question: str) -> str:
         return f'def {question}(*args, **kwargs):\n    raise RuntimeError("I give up")'
 
-    yield written("ada", "the reference", solved)
+    model_answers = [
+        cell for cell in woven.notebook.cells if cell.cell_type == "markdown" and grade_id_of(cell)
+    ]
+    yield written("ada", "the reference, with the written answer", with_cells(solved, model_answers))
     yield written("bao", "other right answers", fill(released, answers(right, 0)))
     yield written("chidi", "other right answers again", fill(released, answers(right, 1)))
     yield written("dana", "nothing written yet", released)
@@ -100,6 +105,14 @@ def with_copy(notebook: NotebookNode, grade_id: str) -> NotebookNode:
     index = index_of(notebook, grade_id)
     copied = nbformat.from_dict(dict(notebook.cells[index]) | {"id": f"{grade_id}-copy"})
     notebook.cells.insert(index + 1, copied)
+    return notebook
+
+
+def with_cells(notebook: NotebookNode, cells: list[NotebookNode]) -> NotebookNode:
+    """A copy with the text of these cells in the cells of the same grade_id."""
+    notebook = fill(notebook, {})
+    for cell in cells:
+        notebook.cells[index_of(notebook, grade_id_of(cell))].source = cell.source
     return notebook
 
 

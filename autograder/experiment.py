@@ -28,7 +28,8 @@ class Tolerance:
     """How far an observed number may be from the reference's: |observed - expected| <= atol + rtol * |expected|.
 
     `side` is "both", "at_most" (smaller is fine: an error, a cost) or "at_least" (larger is fine: an accuracy).
-    Booleans, integers, strings, shapes and dtypes are always compared exactly.
+    Booleans, integers, strings, shapes and dtypes are always compared exactly; only a single integer (a count)
+    may be better than the reference's on the declared side.
     """
 
     rtol: float = 0.0
@@ -189,6 +190,8 @@ def _encode(value: object, depth: int, spent: dict) -> dict:
         return _encode_tensor(value, spent)
     if isinstance(value, np.ndarray):
         return _encode_array("array", value, str(value.dtype), spent)
+    if isinstance(value, (list, tuple, dict)) and len(value) > NODES:
+        return {"kind": "too_large"}
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
         return {"kind": kind, "items": [_encode(item, depth + 1, spent) for item in value]}
@@ -201,17 +204,17 @@ def _encode(value: object, depth: int, spent: dict) -> dict:
 
 
 def _encode_tensor(value: torch.Tensor, spent: dict) -> dict:
+    dtype = str(value.dtype).removeprefix("torch.")
+    if value.layout != torch.strided or value.is_meta:
+        return {"kind": "other", "type": f"Tensor with layout {value.layout} on {value.device.type}"}
     plain = value.detach().cpu()
-    dtype = str(plain.dtype).removeprefix("torch.")
-    if plain.layout != torch.strided:
-        return {"kind": "other", "type": f"Tensor with layout {plain.layout}"}
-    if plain.dtype in (torch.bfloat16, torch.float16):
-        plain = plain.float()
+    if plain.is_floating_point() and plain.dtype != torch.float64:
+        plain = plain.float()  # NumPy lacks bfloat16 and the 8-bit ones
     return _encode_array("tensor", plain.resolve_conj().resolve_neg().numpy(), dtype, spent)
 
 
 def _encode_array(kind: str, array: np.ndarray, dtype: str, spent: dict) -> dict:
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         return {"kind": "other", "type": f"{kind} of dtype {dtype}"}
     spent["bytes"] += array.nbytes
     if spent["bytes"] > BYTES:

@@ -2,7 +2,9 @@
 
 import ast
 import builtins
+import io
 import symtable
+import tokenize
 from dataclasses import dataclass
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -32,7 +34,7 @@ class FunctionSource:
         """The text with nbgrader's solution markers around the body; the docstring stays outside of them."""
         lines = self.text.split("\n")
         body = lines[self.head :]
-        first = next(line for line in body if line.strip())
+        first = next(line for line in body if line.strip() and not line.lstrip().startswith("#"))
         indent = first[: len(first) - len(first.lstrip())]
         return "\n".join([*lines[: self.head], f"{indent}{BEGIN}", *body, f"{indent}{END}"])
 
@@ -49,8 +51,8 @@ def slice_function(
         contract: whether a docstring is required, because the learner will read it.
 
     Raises:
-        SliceError: if there is no such function, it has no docstring or no body, or it calls itself by a name that
-            would be lost.
+        SliceError: if there is no such function, it has no docstring or no body, it holds one of the markers, or it
+            calls itself by a name that would be lost.
     """
     tree = ast.parse(module_text)
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
@@ -61,27 +63,31 @@ def slice_function(
     node, lines = nodes[0], module_text.split("\n")
     start = node.lineno if rename or not node.decorator_list else node.decorator_list[0].lineno
     text = "\n".join(lines[start - 1 : node.end_lineno])
-    has_docstring = ast.get_docstring(node) is not None
-    if contract and not has_docstring:
+    docstring = ast.get_docstring(node)
+    has_docstring = docstring is not None
+    if contract and not docstring:
         raise SliceError(f"{name} has no docstring; write its contract there")
     if has_docstring and len(node.body) == 1:
         raise SliceError(f"{name} has a docstring but no body; write the solution below it")
-    head_end = node.body[0].end_lineno if has_docstring else _signature_end(node)
+    if "BEGIN SOLUTION" in text or "END SOLUTION" in text:
+        raise SliceError(
+            f"{name} holds one of nbgrader's solution markers; weaving writes them, so take it out"
+        )
+    head_end = node.body[0].end_lineno if has_docstring else _signature_end(lines, node)
     if head_end >= node.body[1 if has_docstring else 0].lineno:
         raise SliceError(f"the body of {name} stands on the line of its signature; give it lines of its own")
     if rename:
         text = text.replace(f"def {name}(", f"def {rename}(", 1)
+        if rename != name and name in names_needed(text):
+            raise SliceError(f"{name} calls itself, and as {rename} it would not find itself; write a loop")
     return FunctionSource(rename or name, text, head_end - start + 1, names_needed(text) - {rename or name})
 
 
-def _signature_end(node: ast.FunctionDef) -> int:
-    """The line on which the signature ends: the one before the first comment or statement of the body."""
-    ends = [node.lineno, node.args.end_lineno if hasattr(node.args, "end_lineno") else node.lineno]
-    ends += [
-        argument.end_lineno for argument in [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
-    ]
-    ends += [node.returns.end_lineno] if node.returns else []
-    return max(ends)
+def _signature_end(lines: list[str], node: ast.FunctionDef) -> int:
+    """The line on which the signature ends, the first logical line that begins at `def`."""
+    text = io.StringIO("\n".join(lines[node.lineno - 1 : node.end_lineno]))
+    tokens = tokenize.generate_tokens(text.readline)
+    return node.lineno - 1 + next(token.start[0] for token in tokens if token.type == tokenize.NEWLINE)
 
 
 def names_needed(code: str) -> frozenset[str]:

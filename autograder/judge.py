@@ -100,8 +100,9 @@ class Judge:
             verdicts.append(self._verdict(item, outcomes.get(item.name), reference[item.name]["observed"]))
         weights = [item.weight for item in self.checks[question]]
         earned = sum(weight for weight, verdict in zip(weights, verdicts) if verdict.passed)
-        result = Verdict(question, round(max_points * earned / sum(weights), 2), max_points, "", verdicts)
-        errors = {outcome["error"]["type"] for outcome in outcomes.values() if "error" in outcome}
+        points = float(max_points if earned == sum(weights) else round(max_points * earned / sum(weights), 2))
+        result = Verdict(question, points, max_points, "", verdicts)
+        errors = {outcome.get("error", {}).get("type") for outcome in outcomes.values()}
         if errors == {"NotImplementedError"}:
             result.note = NOT_WRITTEN
         elif not result.full:
@@ -115,6 +116,10 @@ class Judge:
             )
         if "error" in outcome:
             error = outcome["error"]
+            if error["type"] == "TimeLimit":
+                return CheckVerdict(
+                    item.name, item.rule, False, problem="it was stopped at the time limit: does it ever end?"
+                )
             line = f", at: {error['line']}" if error["line"] else ""
             return CheckVerdict(
                 item.name, item.rule, False, problem=f"it raised {error['type']}{line}",

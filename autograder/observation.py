@@ -10,10 +10,9 @@ import numpy as np
 
 from autograder.experiment import BYTES, DEPTH, NODES, TEXT, Tolerance, exact
 
-STORED_DTYPES = {
-    f"{order}{kind}" for order in "<>|" for kind in ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2")
+STORED_DTYPES = {"|b1", "|i1", "|u1"} | {
+    f"{order}{kind}" for order in "<>" for kind in ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")
 }
-STORED_DTYPES |= {"|b1", "<u4", "<u8"}
 NAMES = {  # how a kind is called in a sentence
     "none": "None", "bool": "a bool", "int": "an int", "float": "a float", "str": "a str", "list": "a list",
     "tuple": "a tuple", "dict": "a dict", "tensor": "a torch.Tensor", "array": "a NumPy array",
@@ -22,6 +21,9 @@ NAMES = {  # how a kind is called in a sentence
 
 class Malformed(ValueError):
     """What came out of the learner's process is not an observation."""
+
+    def __init__(self, problem: str):
+        super().__init__(problem.encode("utf-8", "replace").decode())  # it may quote half a surrogate pair
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def parse_outcomes(text: object) -> dict[str, dict]:
         if "error" in outcome:
             fields = outcome["error"] if isinstance(outcome["error"], dict) else {}
             outcomes[name] = {
-                "error": {key: str(fields.get(key, ""))[:TEXT] for key in ("type", "message", "line")}
+                "error": {key: _text(fields.get(key, "")) for key in ("type", "message", "line")}
             }
         else:
             outcomes[name] = {"observed": parse(outcome.get("observed"))}
@@ -99,9 +101,9 @@ def parse(raw: object, depth: int = 0, budget: list[int] | None = None) -> Node:
             text = raw["value"][:40]
             return Node(kind, float.fromhex(text) if "0x" in text else float(text))
         if kind == "str":
-            return Node(kind, str(raw["value"])[:TEXT])
+            return Node(kind, _text(raw["value"]))
         if kind == "other":
-            return Node(kind, str(raw["type"])[:TEXT])
+            return Node(kind, _text(raw["type"]))
         if kind in ("list", "tuple"):
             return Node(kind, [parse(item, depth + 1, budget) for item in raw["items"]])
         if kind == "dict":
@@ -110,10 +112,17 @@ def parse(raw: object, depth: int = 0, budget: list[int] | None = None) -> Node:
             ]
             return Node(kind, pairs)
         if kind in ("tensor", "array"):
-            return Node(kind, _parse_array(raw), str(raw["dtype"])[:40])
+            return Node(kind, _parse_array(raw), _text(raw["dtype"])[:40])
+    except Malformed:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error) as error:
         raise Malformed(f"a part of an observation ({kind[:40]}) is damaged: {error}") from None
     raise Malformed(f"a part of an observation has an unknown kind: {kind[:40]}")
+
+
+def _text(value: object) -> str:
+    """Text of bounded length that any file can hold: half a surrogate pair cannot be written as UTF-8."""
+    return value[:TEXT].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _parse_array(raw: dict) -> np.ndarray:
@@ -197,13 +206,12 @@ def _compare_numbers(observed: Node, expected: Node, tolerance: Tolerance, diffe
     mine, theirs = observed.value, expected.value
     if math.isnan(mine) and not math.isnan(theirs):
         return differ("it is NaN (not a number), but a number is expected")
-    if expected.kind == "int" and mine == theirs:
-        return None
-    return (
-        None
-        if _within(np.float64(mine), np.float64(theirs), tolerance).all()
-        else differ("the number differs")
-    )
+    if expected.kind == "int":  # exactly, however large
+        better = {"at_most": mine < theirs, "at_least": mine > theirs}.get(tolerance.side, False)
+        within = mine == theirs or better
+    else:
+        within = _within(np.float64(mine), np.float64(theirs), tolerance)
+    return None if within else differ("the number differs")
 
 
 def _compare_arrays(observed: Node, expected: Node, tolerance: Tolerance, differ) -> Difference | None:
@@ -220,12 +228,15 @@ def _compare_arrays(observed: Node, expected: Node, tolerance: Tolerance, differ
         wrong = ~_within(mine.astype(np.float64), theirs.astype(np.float64), tolerance)
     if not wrong.any():
         return None
-    return differ(f"{int(wrong.sum())} of its {wrong.size} entries differ")
+    if wrong.size == 1:
+        return differ("its entry differs")
+    first = ", ".join(str(index) for index in np.argwhere(wrong)[0])
+    return differ(f"{int(wrong.sum())} of its {wrong.size} entries differ, the first one at [{first}]")
 
 
 def _within(mine: np.ndarray, theirs: np.ndarray, tolerance: Tolerance) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        slack = tolerance.atol + tolerance.rtol * np.abs(theirs)
+    with np.errstate(invalid="ignore", over="ignore"):
+        slack = tolerance.atol + tolerance.rtol * np.where(np.isfinite(theirs), np.abs(theirs), 0)
         same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
         gap = mine - theirs
         if tolerance.side == "at_most":
@@ -238,7 +249,7 @@ def _within(mine: np.ndarray, theirs: np.ndarray, tolerance: Tolerance) -> np.nd
 # --- showing ---------------------------------------------------------------------------------------------------
 
 
-def show(node: Node, limit: int = 160) -> str:
+def show(node: Node, limit: int = 200) -> str:
     """Write an observation so that a person can read it, at most `limit` characters."""
     text = _show(node)
     return text if len(text) <= limit else text[: limit - 2] + " …"
@@ -246,11 +257,11 @@ def show(node: Node, limit: int = 160) -> str:
 
 def _show(node: Node) -> str:
     if node.kind in ("tensor", "array"):
-        flat = np.array2string(
-            node.value, threshold=12, edgeitems=4, precision=4, separator=", ", max_line_width=10**6
+        letters = {"bool": lambda entry: "T" if entry else "F"}
+        text = np.array2string(
+            node.value, threshold=60, edgeitems=4, precision=4, separator=" ", formatter=letters
         )
-        flat = " ".join(flat.split())
-        return f"{flat}  ({node.dtype}, shape {list(node.value.shape)})"
+        return f"{node.dtype}{list(node.value.shape)} {' '.join(text.split())}"
     if node.kind in ("list", "tuple"):
         open_, close_ = "[]" if node.kind == "list" else "()"
         return (

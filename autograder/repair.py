@@ -1,13 +1,13 @@
 """Repair a submission's nbgrader cells, so that an accident with the notebook costs no more than its own cell."""
 
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 
 class RepairSubmission(NbGraderPreprocessor):
-    """Give each cell the nbgrader metadata that the gradebook knows, drop copies, put deleted cells back.
+    """`repair`, as a step of nbgrader's autograde: the truth is the gradebook's.
 
     nbgrader alone fails the whole batch on a copied test cell, fails the submission on changed metadata, and leaves
     a deleted test cell without a score.
@@ -22,39 +22,39 @@ class RepairSubmission(NbGraderPreprocessor):
                 return nb, resources
             points = {cell.name: cell.max_score for cell in source.grade_cells}
             solutions = {cell.name for cell in source.solution_cells}
-            truth = {
-                cell.name: {
-                    "cell": (cell.cell_type, cell.source),
-                    "metadata": metadata(cell, points, solutions),
-                }
-                for cell in source.source_cells
-            }
-        self._restore_metadata(nb, truth)
-        self._put_back(nb, truth)
+            truth = [cell_of_row(row, points, solutions) for row in source.source_cells]
+        repair(nb, truth)
         return nb, resources
 
-    def _restore_metadata(self, nb: NotebookNode, truth: dict) -> None:
-        """The last cell of a grade_id is the one that counts, as in nbgrader; copies become ordinary cells."""
-        seen = set()
-        for cell in reversed(nb.cells):
-            name = grade_id_of(cell)
-            cell.metadata.pop("nbgrader", None)
-            if name in truth and name not in seen:
-                seen.add(name)
-                cell.metadata["nbgrader"] = dict(truth[name]["metadata"])
 
-    def _put_back(self, nb: NotebookNode, truth: dict) -> None:
-        """Insert each missing locked or written cell behind the cell that it follows in the lab."""
-        previous = None
-        for name, expected in truth.items():
-            place = {grade_id_of(cell): index for index, cell in enumerate(nb.cells)}
-            if name not in place and expected["metadata"]["grade"]:
-                kind, source = expected["cell"]
-                cell = new_code_cell(source) if kind == "code" else new_markdown_cell(source)
-                cell.metadata["nbgrader"] = dict(expected["metadata"])
-                nb.cells.insert(place[previous] + 1 if previous in place else len(nb.cells), cell)
-            if name in place or expected["metadata"]["grade"]:
-                previous = name
+def repair(nb: NotebookNode, truth: list[NotebookNode]) -> None:
+    """Give each cell the nbgrader metadata that it should have, make copies ordinary cells, put deleted cells back.
+
+    Args:
+        nb: the learner's notebook; it is changed in place.
+        truth: the lab's nbgrader cells, in their order.
+    """
+    expected = {grade_id_of(cell): cell for cell in truth}
+    seen = set()
+    for cell in reversed(nb.cells):  # the last cell of a grade_id counts, as in nbgrader
+        name = grade_id_of(cell)
+        cell.metadata.pop("nbgrader", None)
+        if name in expected and name not in seen:
+            seen.add(name)
+            cell.metadata["nbgrader"] = from_dict(expected[name].metadata["nbgrader"])
+    previous = None
+    for name, cell in expected.items():
+        place = {grade_id_of(own): index for index, own in enumerate(nb.cells)}
+        if name not in place and cell.metadata["nbgrader"]["grade"]:
+            nb.cells.insert(place[previous] + 1 if previous in place else len(nb.cells), from_dict(cell))
+            previous = name
+        elif name in place:
+            previous = name
+
+
+def nbgrader_cells(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells of a woven or released notebook that nbgrader knows."""
+    return [cell for cell in nb.cells if grade_id_of(cell)]
 
 
 def grade_id_of(cell: NotebookNode) -> str | None:
@@ -64,11 +64,13 @@ def grade_id_of(cell: NotebookNode) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def metadata(source_cell, points: dict[str, float], solutions: set[str]) -> dict:
-    """The nbgrader metadata of a cell, from its row in the gradebook."""
-    name = source_cell.name
-    result = {
-        "grade": name in points, "solution": name in solutions, "locked": bool(source_cell.locked), "task": False,
-        "grade_id": name, "cell_type": source_cell.cell_type, "checksum": source_cell.checksum, "schema_version": 3,
+def cell_of_row(row, points: dict[str, float], solutions: set[str]) -> NotebookNode:
+    """A cell as its row in the gradebook describes it."""
+    cell = new_code_cell(row.source) if row.cell_type == "code" else new_markdown_cell(row.source)
+    cell.metadata["nbgrader"] = {
+        "grade": row.name in points, "solution": row.name in solutions, "locked": bool(row.locked), "task": False,
+        "grade_id": row.name, "cell_type": row.cell_type, "checksum": row.checksum, "schema_version": 3,
     }  # fmt: skip
-    return result | ({"points": points[name]} if name in points else {})
+    if row.name in points:
+        cell.metadata["nbgrader"]["points"] = points[row.name]
+    return cell

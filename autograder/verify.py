@@ -45,12 +45,21 @@ class Verification:
 
 
 def verify_bank(lab: Lab, seeds: range) -> dict[str, set[str]]:
-    """Judge every answer of a lab's bank under every seed: the names that failed to be caught, named, accepted."""
-    failed: dict[str, set[str]] = {"caught": set(), "named": set(), "accepted": set()}
+    """Judge every answer of a lab's bank under every seed.
+
+    Returns:
+        The names that failed: to be "caught", "named" or "accepted", or to be "steady" (the same verdict on every
+        check under every seed: nobody's score may depend on luck).
+    """
+    failed: dict[str, set[str]] = {"caught": set(), "named": set(), "accepted": set(), "steady": set()}
+    first: dict[str, list[bool]] = {}
     for seed in seeds:
         judge = Judge(lab, seed)
         for answer in judge.wrong:
             verdict = judge.judge(answer.question, 1.0, judge.outcomes(answer.question, answer.function))
+            passed = [item.passed for item in verdict.checks]
+            if first.setdefault(answer.name, passed) != passed:
+                failed["steady"].add(answer.name)
             if verdict.full:
                 failed["caught"].add(answer.name)
             if verdict.causes != [answer.sentence]:

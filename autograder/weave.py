@@ -121,11 +121,13 @@ class Weaver:
                 f'labs/source/{self.stem}.py holds no cell; begin it with # %% [markdown] tags=["lab"].'
             )
         for self.number, self.cell in enumerate(notebook.cells, start=1):
+            if self.text.lstrip().startswith("# ---"):
+                raise self._fail("it begins with a jupytext header; take it out, weaving writes the metadata")
             if "nbgrader" in self.cell.metadata:
                 raise self._fail("it carries nbgrader metadata; take it out, weaving writes it from the tags")
             if self.cell.cell_type == "raw":
                 raise self._fail(
-                    "it is a raw cell (a jupytext header?); take it out, weaving writes the metadata"
+                    "it is a raw cell, which nbgrader does not know; make it markdown or take it out"
                 )
         self.number, self.cell = 1, notebook.cells[0]
         if self._tag() != "lab" or not self.cell.source.startswith("# "):
@@ -133,6 +135,8 @@ class Weaver:
         for key in ("question", "minutes", "prerequisite"):
             if key not in self.cell.metadata:
                 raise self._fail(f"the first cell lacks {key}=…; write it behind its tags")
+        if not isinstance(self.cell.metadata["minutes"], int):
+            raise self._fail("minutes=… must be a whole number")
         return notebook
 
     def _tag(self) -> str | None:
@@ -154,6 +158,8 @@ class Weaver:
         for self.number, self.cell in enumerate(cells, start=1):
             tag = self._tag()
             if tag == "exercise":
+                if name:
+                    raise self._fail(f"{name} has no graded cell yet; end that exercise before this one")
                 name, metadata = self._import()[1], self.cell.metadata
                 for key, allowed in (("difficulty", range(1, 4)), ("minutes", range(1, 241))):
                     if metadata.get(key) not in allowed:
@@ -168,6 +174,8 @@ class Weaver:
                     raise self._fail("there is no exercise before this graded cell; put the exercise first")
                 facts[name] = Exercise(name, metadata["difficulty"], metadata["minutes"], float(points))
                 name = None
+        if name:
+            raise self._fail(f"the exercise {name} has no graded cell; add one behind its visible check")
         return facts
 
     # --- weaving one cell --------------------------------------------------------------------------------------
@@ -201,8 +209,6 @@ class Weaver:
         self._add("code", install + self.cell.source)
 
     def _weave_exercise(self) -> None:
-        if self.exercise:
-            raise self._fail(f"{self.exercise} has no graded cell yet; end that exercise before this one")
         stem, name = self._import()
         if stem != self.stem:
             raise self._fail(
@@ -226,11 +232,11 @@ class Weaver:
     def _weave_visible_check(self) -> None:
         if not self.exercise:
             raise self._fail("a visible check follows its exercise; there is none before it")
-        others = self.facts.keys() & names_needed(self.cell.source) - {self.exercise}
+        others = self.facts.keys() & self._needed(self.cell.source) - {self.exercise}
         if others:
             raise self._fail(f"it uses {sorted(others)[0]}, another exercise; one mistake costs once")
         self._resolve(self.cell.source, "the check")
-        number = sum(f"{self.exercise}-visible" in seen for seen in self.seen_ids)
+        number = sum(seen.startswith(f"{self.exercise}-visible") for seen in self.seen_ids)
         suffix = "" if number == 0 else f"-{number + 1}"
         self._add("code", self.cell.source, grade_id=f"{self.exercise}-visible{suffix}", grade=True, points=0)
 
@@ -256,7 +262,11 @@ class Weaver:
 
     def _weave_written(self) -> None:
         points, grade_id = self.cell.metadata.get("points"), self.cell.metadata.get("grade_id")
-        if not isinstance(points, (int, float)) or points <= 0 or not re.fullmatch(r"\w+", str(grade_id)):
+        if (
+            not isinstance(points, (int, float))
+            or points <= 0
+            or not re.fullmatch(r"\w+", str(grade_id or ""))
+        ):
             raise self._fail("a written answer needs points=… and grade_id=… behind its tags")
         self._add("markdown", self.cell.source, grade_id=grade_id, grade=True, solution=True, points=points)
 
@@ -298,7 +308,7 @@ class Weaver:
             raise self._fail(f"solutions/{stem}.py does not exist")
         try:
             function = slice_function(path.read_text(encoding="utf-8"), name)
-        except SliceError as error:
+        except (SliceError, SyntaxError) as error:
             raise self._fail(f"in solutions/{stem}.py {error}") from None
         called = function.needs & self.facts.keys()
         if called:
@@ -309,11 +319,14 @@ class Weaver:
         self._resolve(function.text, name, own=name)
         return function
 
-    def _resolve(self, code: str, what: str, own: str = "") -> None:
+    def _needed(self, code: str) -> frozenset[str]:
         try:
-            unknown = names_needed(code) - self.defined - {own}
+            return names_needed(code)
         except SyntaxError as error:
             raise self._fail(f"it is not valid Python: {error.msg} in its line {error.lineno}") from None
+
+    def _resolve(self, code: str, what: str, own: str = "") -> None:
+        unknown = self._needed(code) - self.defined - {own}
         if unknown:
             names = ", ".join(sorted(unknown))
             raise self._fail(
@@ -348,10 +361,6 @@ class Weaver:
         self.cells.append(cell)
 
     def _nothing_is_missing(self) -> None:
-        if self.exercise:
-            raise self._fail(
-                f"the exercise {self.exercise} has no graded cell; add one behind its visible check"
-            )
         if not self.facts:
             raise self._fail("the lab has no exercise")
         path = self.root / "autograder" / "checks" / f"{self.stem}.py"
