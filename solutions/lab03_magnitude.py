@@ -89,7 +89,8 @@ def uniform_masks(
         weights: {layer name: weight tensor of any shape}; the tensors are not changed.
         sparsity: fraction to remove from each layer.
         prune: the rule. `prune(weight, sparsity)` returns a boolean mask with the shape of `weight`.
-            It may be any rule, not only `magnitude_mask`: call it, do not write it again.
+            It may be any rule, not only `magnitude_mask`: call it, do not write it again. What it does with a
+            sparsity outside 0 to 1 is its own business.
 
     Returns:
         {layer name: boolean mask with the shape of that layer's weight}, the same names.
@@ -116,7 +117,8 @@ def global_masks(
         sparsity: fraction to remove from all the weights together.
         prune: the rule. `prune(weight, sparsity)` returns a boolean mask with the shape of `weight`.
             It may be any rule, not only `magnitude_mask`: call it once, on all the weights as one vector [n],
-            layer after layer in the order of the dictionary, each flattened in row-major order.
+            layer after layer in the order of the dictionary, each flattened in row-major order. What it does with a
+            sparsity outside 0 to 1 is its own business.
 
     Returns:
         {layer name: boolean mask with the shape of that layer's weight}, the same names.
@@ -152,7 +154,8 @@ def sensitivity_scan(
 
     Returns:
         {layer name: [accuracy with only this layer pruned, one for each entry of `sparsities`]}.
-        Every weight ends exactly as it began, bit for bit, also when `evaluate` raises (its error is passed on).
+        Every weight ends exactly as it began, also when `evaluate` raises (its error is passed on): bit for bit, the
+        same tensor object in the dictionary, still trainable if it was, and without a gradient that it had not.
 
     Source: Han et al. (2015), figure 6, arXiv:1506.02626.
     """
@@ -164,7 +167,7 @@ def sensitivity_scan(
             mask = prune(original, sparsity)
             try:
                 with torch.no_grad():
-                    weight.copy_(original * mask)
+                    weight.copy_(torch.where(mask, original, 0))
                 scan[name].append(evaluate())
             finally:
                 with torch.no_grad():
@@ -191,7 +194,8 @@ def choose_sparsities(
         ValueError: if the tolerance is negative, if `sparsities` is not strictly increasing, or if a layer has
             not exactly one accuracy for each sparsity.
 
-    Source: the choice of per-layer thresholds from a scan in Han et al. (2015), section 4, arXiv:1506.02626.
+    Source: the choice of each layer's threshold from its sensitivity in Han et al. (2015), section 5,
+    arXiv:1506.02626.
     """
     if tolerance < 0:
         raise ValueError(f"the tolerance must be >= 0, but it is {tolerance}")

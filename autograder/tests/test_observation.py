@@ -103,7 +103,7 @@ def test_arrays_arrive_with_dtype_shape_and_bytes(array, transpose):
 def test_tensors_arrive_with_dtype_shape_and_values(dtype, shape, transpose, random):
     entries = [random.choice([0, 1, 2, 3, 100]) for _ in range(math.prod(shape))]
     tensor = torch.tensor(entries, dtype=torch.float64).reshape(shape).to(dtype)
-    tensor = tensor.permute(*reversed(range(tensor.dim()))) if transpose else tensor
+    tensor = tensor.permute(list(reversed(range(tensor.dim())))) if transpose else tensor
     node = arrived(tensor)
     assert (node.kind, node.dtype) == ("tensor", str(tensor.dtype).removeprefix("torch."))
     assert node.value.shape == tuple(tensor.shape)
@@ -375,7 +375,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     | st.fixed_dictionaries(
         {"kind": st.sampled_from(["none", "bool", "int", "float", "str", "other", "too_large", "list", "tuple", "dict", "tensor", "array", "x"])},
-        optional={key: inner for key in ("value", "type", "items", "pairs", "dtype", "stored", "shape", "data")},
+        optional=dict.fromkeys(("value", "type", "items", "pairs", "dtype", "stored", "shape", "data"), inner),
     ),
     max_leaves=15,
 )  # fmt: skip
