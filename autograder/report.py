@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import statistics
 from collections import Counter
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup, escape
 
 from autograder.batch import Result, read_score
 from autograder.course import Course
@@ -75,6 +77,7 @@ def write_report(course: Course, lab: Lab, folder: Path = BUILD / "report") -> P
     """Write the report of one lab; return the path of its index.html."""
     results = read_results(course, lab)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
+    environment.filters["code"] = code
     pages = folder / "feedback"
     shutil.rmtree(pages, ignore_errors=True)
     pages.mkdir(parents=True)
@@ -91,6 +94,11 @@ def write_report(course: Course, lab: Lab, folder: Path = BUILD / "report") -> P
     path = folder / "index.html"
     path.write_text(index, encoding="utf-8")
     return path
+
+
+def code(text: str) -> Markup:
+    """Escape a sentence, and set what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def write_csv(results: list[Result], path: Path) -> None:
