@@ -12,7 +12,7 @@ def as_text(verdict: Verdict) -> str:
     lines = [f"{verdict.question}: {verdict.points:g} of {verdict.max_points:g} points"]
     if verdict.note:
         return "\n".join([*lines, f"  {verdict.note}"])
-    lines += [f"  Likely mistake: {cause}" for cause in verdict.causes]
+    lines += [f"  {likely(verdict.certain)} mistake: {cause}" for cause in verdict.causes]
     for item in verdict.checks:
         if item.passed:
             continue
@@ -21,6 +21,11 @@ def as_text(verdict: Verdict) -> str:
         if item.returned:
             lines += [f"      returned  {item.returned}", f"      expected  {item.expected}"]
     return "\n".join(lines)
+
+
+def likely(certain: bool) -> str:
+    """The word for how sure the diagnosis is."""
+    return "Likely" if certain else "Possible"
 
 
 def as_html(verdict: Verdict) -> str:
@@ -33,7 +38,8 @@ def as_html(verdict: Verdict) -> str:
     if verdict.note:
         parts.append(f"<p>{escape(verdict.note)}</p>")
     else:
-        parts += [f"<p><b>Likely mistake:</b> {escape(cause)}</p>" for cause in verdict.causes]
+        kind = likely(verdict.certain)
+        parts += [f"<p><b>{kind} mistake:</b> {escape(cause)}</p>" for cause in verdict.causes]
         for item in verdict.checks:
             if not item.passed:
                 parts.append(_check_html(item))

@@ -14,7 +14,10 @@ NOT_WRITTEN = "This exercise is not written yet."
 
 @dataclass
 class CheckVerdict:
-    """How one check went. `cause` is the sentence of the wrong answer that observes the same, if one does."""
+    """How one check went. `cause` is the sentence of a wrong answer that observes the same, if there is one.
+
+    It is `certain` where that wrong answer observes the same in every check of the question, not only in this one.
+    """
 
     name: str
     rule: str
@@ -24,6 +27,7 @@ class CheckVerdict:
     returned: str = ""
     expected: str = ""
     cause: str = ""
+    certain: bool = False
 
 
 @dataclass
@@ -45,9 +49,14 @@ class Verdict:
         """The likely mistakes, each once, in the order of the checks that show them."""
         return list(dict.fromkeys(item.cause for item in self.checks if item.cause))
 
+    @property
+    def certain(self) -> bool:
+        """Whether the cause explains every check: "likely", where a cause of some of them is "possible"."""
+        return any(item.certain for item in self.checks)
+
     def plain(self) -> dict:
         """The verdict as plain data, for a notebook's output or a results file."""
-        return asdict(self) | {"causes": self.causes}
+        return asdict(self) | {"causes": self.causes, "certain": self.certain}
 
 
 def draw_seed() -> int:
@@ -144,7 +153,7 @@ class Judge:
         for answer in bank:
             if len(agreed[answer]) == len(result.checks):
                 for item in failed.values():
-                    item.cause = answer.sentence
+                    item.cause, item.certain = answer.sentence, True
                 return
         failed = {name: item for name, item in failed.items() if "observed" in outcomes[name]}
         while failed and bank:

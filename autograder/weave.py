@@ -13,6 +13,7 @@ markers around its body. What nbgrader's own `generate_assignment` makes of the 
 | graded        | a locked cell with points whose body is hidden: it runs the question's hidden checks         |
 | given         | a locked cell with a reference function of another lab inlined                               |
 | experiment    | an ordinary cell that grading skips                                                          |
+| record        | nothing: it runs only when the source is run as a script, and writes data/results            |
 | question      | the text of the written question                                                             |
 | written       | a markdown answer cell, graded by hand; its model answer stays in the instructor's version    |
 """
@@ -29,7 +30,18 @@ from autograder.experiment import load_checks
 from autograder.function_source import FunctionSource, SliceError, names_defined, names_needed, slice_function
 from autograder.labs import ROOT, Lab, UsageError
 
-TAGS = {"lab", "setup", "exercise", "visible-check", "graded", "given", "experiment", "question", "written"}
+TAGS = {
+    "lab",
+    "setup",
+    "exercise",
+    "visible-check",
+    "graded",
+    "given",
+    "experiment",
+    "record",
+    "question",
+    "written",
+}
 IMPORT = re.compile(r"from solutions\.(lab\d\d_\w+) import (\w+)")
 HEADING = re.compile(r"^### Exercise (\w+)[ \t]*$", re.MULTILINE)
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -186,7 +198,8 @@ class Weaver:
             "visible-check": self._weave_visible_check, "graded": self._weave_graded, "given": self._weave_given,
             "experiment": self._weave_experiment, "written": self._weave_written,
         }  # fmt: skip
-        weave_as.get(tag, self._weave_plain)()
+        if tag != "record":
+            weave_as.get(tag, self._weave_plain)()
 
     def _weave_opening(self) -> None:
         title, *rest = self.cell.source.split("\n")

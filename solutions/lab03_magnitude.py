@@ -36,8 +36,8 @@ def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:
 
     Returns:
         Boolean tensor, same shape and device as `weight`. True = keep. Exactly `round(sparsity * n)` entries
-        (Python's round) are False. Among equal magnitudes the one that comes first goes first, in the
-        row-major order of `weight.flatten()`.
+        (Python's round) are False. Of equal magnitudes, the one earlier in `weight.flatten()` (row-major
+        order) is removed first.
 
     Raises:
         ValueError: if the sparsity is below 0, above 1, or NaN.
@@ -75,7 +75,7 @@ def row_scores(weight: torch.Tensor, p: int = 1) -> torch.Tensor:
     if p not in (1, 2):
         raise ValueError(f"p must be 1 or 2, but it is {p}")
     rows = weight.flatten(start_dim=1)  # [out, in * kh * kw]
-    return rows.abs().sum(dim=1) if p == 1 else rows.square().sum(dim=1).sqrt()
+    return torch.linalg.vector_norm(rows, ord=p, dim=1)  # in float16 a square of its own would overflow
 
 
 def uniform_masks(
@@ -89,8 +89,8 @@ def uniform_masks(
         weights: {layer name: weight tensor of any shape}; the tensors are not changed.
         sparsity: fraction to remove from each layer.
         prune: the rule. `prune(weight, sparsity)` returns a boolean mask with the shape of `weight`.
-            It may be any rule, not only `magnitude_mask`: call it, do not write it again. What it does with a
-            sparsity outside 0 to 1 is its own business.
+            It may be any rule, not only `magnitude_mask`: call it, do not write it again. You need not check the
+            sparsity: that is the task of `prune`.
 
     Returns:
         {layer name: boolean mask with the shape of that layer's weight}, the same names.
@@ -117,8 +117,8 @@ def global_masks(
         sparsity: fraction to remove from all the weights together.
         prune: the rule. `prune(weight, sparsity)` returns a boolean mask with the shape of `weight`.
             It may be any rule, not only `magnitude_mask`: call it once, on all the weights as one vector [n],
-            layer after layer in the order of the dictionary, each flattened in row-major order. What it does with a
-            sparsity outside 0 to 1 is its own business.
+            layer after layer in the order of the dictionary, each flattened in row-major order. You need not check
+            the sparsity: that is the task of `prune`.
 
     Returns:
         {layer name: boolean mask with the shape of that layer's weight}, the same names.
@@ -142,11 +142,12 @@ def sensitivity_scan(
     prune: Callable[[torch.Tensor, float], torch.Tensor],
     evaluate: Callable[[], float],
 ) -> dict[str, list[float]]:
-    """Prune one layer at a time, at each sparsity, and record what the network is still worth.
+    """Prune one layer at a time, at each sparsity, and record the network's accuracy.
 
     Args:
         weights: {layer name: the network's own weight (an nn.Parameter is usual)}. The scan sets entries of one
-            layer to zero in place, so that the network feels it, and puts them back before the next measurement.
+            layer to zero in place, so that the network uses the pruned values, and puts them back before the
+            next measurement.
         sparsities: fractions to remove, in the order to be reported.
         prune: the rule. `prune(weight, sparsity)` returns a boolean mask with the shape of `weight`. Each mask
             is taken from the unpruned weight.
@@ -154,8 +155,12 @@ def sensitivity_scan(
 
     Returns:
         {layer name: [accuracy with only this layer pruned, one for each entry of `sparsities`]}.
-        Every weight ends exactly as it began, also when `evaluate` raises (its error is passed on): bit for bit, the
-        same tensor object in the dictionary, still trainable if it was, and without a gradient that it had not.
+        Empty `weights` give {}.
+
+    After the scan, and also when `evaluate` raises (let its error pass), each weight
+        - has the same values as before, bit for bit;
+        - is the same tensor object in the dictionary;
+        - has the same `requires_grad` and no new `.grad`.
 
     Source: Han et al. (2015), figure 6, arXiv:1506.02626.
     """
@@ -184,7 +189,7 @@ def choose_sparsities(
         scan: {layer name: [accuracy at each entry of `sparsities`]}, as `sensitivity_scan` returns it.
         sparsities: the scanned sparsities, strictly increasing.
         baseline: accuracy of the unpruned network, same unit as the scan.
-        tolerance: the loss of accuracy that is accepted, >= 0, same unit.
+        tolerance: the drop in accuracy that you accept, >= 0, same unit.
 
     Returns:
         {layer name: sparsity}. A scanned sparsity is safe when the accuracy there, *and at every smaller scanned

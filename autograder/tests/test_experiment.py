@@ -95,6 +95,7 @@ def test_loading_forgets_the_checks_of_the_lab_before():
 @pytest.mark.parametrize("text", [CHECKS, "raise KeyError", "import autograder.experiment\nno_such_name"])
 def test_loading_leaves_the_loaded_modules_as_they_were(text):
     before = dict(sys.modules)
+    assert hasattr(before["autograder"], "__path__")  # no other test has left a stand-in for the package
     with contextlib.suppress(KeyError, NameError):
         load_checks(text, "lab")
     assert {name: module for name, module in sys.modules.items() if name.startswith("autograder")} == {
@@ -177,6 +178,14 @@ def test_a_check_draws_the_same_whichever_checks_run_before_it():
     assert run_question(checks, namespace, 3) == dict(
         reversed(run_question(checks[::-1], namespace, 3).items())
     )
+
+
+def test_two_checks_of_one_question_draw_different_inputs():
+    def draw(lab, rng):
+        return torch.rand((), generator=rng)
+
+    outcomes = run_question([made_up(draw, name="one"), made_up(draw, name="other")], {}, 0)
+    assert outcomes["one"] != outcomes["other"]
 
 
 def test_observing_a_question_without_checks_gives_nothing():
@@ -357,7 +366,6 @@ def test_what_is_just_small_enough_is_sent_whole():
         (np.array(["a"]), "array of dtype <U1"),
         (np.array([None]), "array of dtype object"),
     ],
-    ids=str,
 )
 def test_what_is_not_plain_data_is_sent_as_its_name(value, name):
     assert encode(value) == {"kind": "other", "type": name}

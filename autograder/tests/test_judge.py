@@ -124,9 +124,9 @@ def test_points_are_split_over_the_checks_by_weight(function, points):
     assert not verdict.full
 
 
-def test_points_are_rounded_to_cents():
-    assert verdict_of(unchecked, 10 / 3).points == 2.5
-    assert verdict_of(unchecked, 1 / 3).points == 0.25
+def test_points_are_rounded_to_two_decimals():
+    assert verdict_of(unchecked, 3.33).points == 2.5
+    assert verdict_of(adds, 3.33).points == 0.83
 
 
 # --- what the learner reads ------------------------------------------------------------------------------------
@@ -167,9 +167,18 @@ def test_one_mistake_is_named_on_each_check_that_it_fails(function):
     }
 
 
+@pytest.mark.parametrize(
+    ("function", "certain"), [(scale, False), (adds, True), (lambda t, f: t.float() * f, False)]
+)
+def test_a_cause_is_certain_where_it_explains_every_check(function, certain):
+    verdict = verdict_of(function)
+    assert verdict.certain == verdict.plain()["certain"] == certain
+    assert {item.certain for item in verdict.checks if item.cause} <= {certain}
+
+
 def test_a_mistake_that_raises_everywhere_is_named_too():
     verdict = verdict_of(breaks)
-    assert verdict.causes == ["You index behind the end."]
+    assert set(causes(verdict).values()) == {"You index behind the end."}
     assert {item.problem for item in verdict.checks[:2]} == {"it raised IndexError"}
 
 
@@ -194,6 +203,15 @@ def test_an_unknown_mistake_gets_no_sentence_but_the_two_values():
     )
     assert first.returned.startswith("float32[5]") and first.expected.startswith("float32[5]")
     assert first.returned != first.expected
+
+
+def test_another_error_than_a_known_mistakes_gets_no_sentence():
+    def divides(tensor, factor):
+        raise ZeroDivisionError
+
+    two_checks = CHECKS[: CHECKS.rindex("@check")]
+    assert verdict_of(breaks, checks=two_checks).causes == ["You index behind the end."]
+    assert verdict_of(divides, checks=two_checks).causes == []
 
 
 def test_a_known_mistake_beside_an_unknown_one_is_named_alone():

@@ -236,6 +236,11 @@ def test_nbgraders_own_student_version_is_valid_and_gives_nothing_away(notebook)
     assert "Because." not in "".join(cell.source for cell in notebook.cells)
 
 
+def test_a_record_cell_is_left_out(root, notebook):
+    text = LAB.replace("# %%\nRADII", '# %% tags=["record"]\nRECORD = areas\n\n# %%\nRADII')
+    assert Weaver(STEM, text, root=root).weave().notebook == notebook
+
+
 def test_a_heading_is_expanded_with_number_difficulty_minutes_and_points(notebook):
     assert by_id(notebook)["cell-08"].source.startswith(
         "### Exercise 2 · `total_area`\n\n*difficulty ●●● · about 20 minutes · 2.5 points*\n\nBefore it, ### Exercise nothing"

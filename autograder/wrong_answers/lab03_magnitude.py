@@ -61,6 +61,13 @@ def threshold_in_place(weight, threshold):
     return mask
 
 
+@wrong("threshold_mask", "You took the magnitudes in place (abs_ or out=): your input has lost its signs.")
+def threshold_abs_in_place(weight, threshold):
+    if not threshold >= 0:
+        raise ValueError("threshold")
+    return weight.abs_() >= threshold
+
+
 @wrong("threshold_mask", "A threshold that makes no sense (negative, or NaN) is accepted without a word.")
 def threshold_unchecked(weight, threshold):
     return weight.abs() >= threshold
@@ -148,6 +155,28 @@ def keeps_every_tie(weight, sparsity):
     if count == weight.numel():
         return torch.zeros(weight.shape, dtype=torch.bool)
     return weight.abs() >= weight.abs().flatten().sort().values[count]
+
+
+@wrong(
+    "magnitude_mask",
+    "You cut at a quantile of the magnitudes: it falls between two of them, or on several, so the number is off.",
+)
+def mask_by_quantile(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    scores = weight.detach().abs()
+    return scores > torch.quantile(scores.double().flatten(), sparsity)
+
+
+@wrong(
+    "magnitude_mask",
+    "You took what argsort returns for ranks: it returns the positions of the sorted entries.",
+)
+def positions_for_ranks(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    order = torch.argsort(weight.abs().flatten(), stable=True)
+    return (order >= round(sparsity * weight.numel())).reshape(weight.shape)
 
 
 @wrong("magnitude_mask", "You took the sparsity for a threshold: it is the fraction of weights to remove.")
@@ -612,6 +641,25 @@ def scan_prunes_the_pruned(weights, sparsities, prune, evaluate):
 
 
 @wrong(
+    "sensitivity_scan", "The layer is not made whole again between two sparsities, only after the last one."
+)
+def scan_restores_after_each_layer(weights, sparsities, prune, evaluate):
+    scan = {}
+    for name, weight in weights.items():
+        original = weight.detach().clone()
+        scan[name] = []
+        try:
+            for sparsity in sparsities:
+                with torch.no_grad():
+                    weight.mul_(prune(original, sparsity))
+                scan[name].append(evaluate())
+        finally:
+            with torch.no_grad():
+                weight.copy_(original)
+    return scan
+
+
+@wrong(
     "sensitivity_scan",
     "Your copy of the weight is no copy: it shares memory with the weight, so nothing is put back.",
 )
@@ -666,7 +714,7 @@ def scan_inverts_the_mask(weights, sparsities, prune, evaluate):
 
 @wrong(
     "sensitivity_scan",
-    "You measure before the layer is pruned: every entry is the accuracy of the whole network.",
+    "The network was whole when you measured: you measured before the pruning, or you pruned a copy of the weight.",
 )
 def scan_measures_too_early(weights, sparsities, prune, evaluate):
     scan = {}
@@ -812,6 +860,21 @@ def choice_is_strict(scan, sparsities, baseline, tolerance):
         chosen[name] = 0.0
         for sparsity, accuracy in zip(sparsities, accuracies):
             if accuracy <= baseline - tolerance:
+                break
+            chosen[name] = sparsity
+    return chosen
+
+
+@wrong("choose_sparsities", "A layer without a safe sparsity is missing from your dictionary.")
+def choice_leaves_layers_out(scan, sparsities, baseline, tolerance):
+    if tolerance < 0 or any(b <= a for a, b in zip(sparsities, sparsities[1:])):
+        raise ValueError("tolerance or sparsities")
+    chosen = {}
+    for name, accuracies in scan.items():
+        if len(accuracies) != len(sparsities):
+            raise ValueError("scan")
+        for sparsity, accuracy in zip(sparsities, accuracies):
+            if accuracy < baseline - tolerance:
                 break
             chosen[name] = sparsity
     return chosen

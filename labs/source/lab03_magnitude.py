@@ -1,4 +1,4 @@
-# %% [markdown] tags=["lab"] question="Which weights matter, and in which layers?" minutes=75 prerequisite="lab02_granularity"
+# %% [markdown] tags=["lab"] question="Which weights matter, and in which layers?" minutes=90 prerequisite="lab02_granularity"
 # # Lab 3 · Magnitude pruning
 #
 # **The question: which weights matter, and in which layers?**
@@ -8,13 +8,16 @@
 #
 # | you build | it answers |
 # |---|---|
-# | `threshold_mask`, `magnitude_mask` | Which weights of one layer go: those below a number, or the smallest few? |
+# | `threshold_mask`, `magnitude_mask` | Which weights of one layer go: those below a number, or a given share, the smallest first? |
 # | `row_scores` | Which neurons or filters go as a whole? |
 # | `uniform_masks`, `global_masks` | How is one sparsity shared out over many layers? |
 # | `sensitivity_scan`, `choose_sparsities` | How much does each layer bear, and can a measurement choose for us? |
 #
-# **Before you begin.** You have done Lab 2 (granularity). The lecture note `lecture_notes/lab03_magnitude.md` teaches
-# the ideas first.
+# **Before you begin.** You have done Lab 2 (granularity). The lecture note of this lab
+# (`lecture_notes/lab03_magnitude.md` in the course's repository) teaches the ideas first.
+#
+# **How long it takes.** The experiments together run for about a minute on a quiet laptop with two cores, and for several
+# minutes on a busy one. Every experiment of more than two seconds shows its progress in a bar.
 #
 # **Papers.** Han et al. (2015), [arXiv:1506.02626](https://arxiv.org/abs/1506.02626): prune, by magnitude, with a
 # sensitivity for each layer. Li et al. (2016), [arXiv:1608.08710](https://arxiv.org/abs/1608.08710): filters by their
@@ -31,11 +34,8 @@
 
 # %% tags=["setup"]
 import copy
-import json
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -122,8 +122,8 @@ for kind, models in networks.items():
 #
 # <details><summary>Hint</summary>
 #
-# Comparing a tensor with a number gives a boolean tensor of the same shape. Every comparison with NaN is false:
-# choose the way you write the test of `threshold` so that NaN ends up on the refused side.
+# Comparing a tensor with a number gives a boolean tensor of the same shape. For the error: `nan < 0` is False, so that
+# test lets NaN pass. Test for what is allowed, and refuse everything else.
 #
 # </details>
 
@@ -131,14 +131,21 @@ for kind, models in networks.items():
 from solutions.lab03_magnitude import threshold_mask
 
 # %% tags=["visible-check"]
-weight = torch.tensor([[0.5, -0.3], [0.1, -0.05]])
-result = threshold_mask(weight, 0.2)
-assert isinstance(result, torch.Tensor) and result.dtype == torch.bool, (
-    f"threshold_mask returned {result!r}: return a boolean tensor, the mask, not the pruned weights."
+weight = torch.tensor([[5.0, -3.0], [1.0, -0.5]])
+result = threshold_mask(weight, 2.0)
+assert isinstance(result, torch.Tensor), (
+    f"You returned {result!r}: return a tensor, the mask. (None? Then did you forget `return`?)"
+)
+assert result.dtype == torch.bool, (
+    f"You returned a {result.dtype} tensor: return booleans (True = keep), not numbers and not the pruned weights."
 )
 assert result.tolist() == [[True, True], [False, False]], (
-    f"You returned {result.tolist()}. The magnitudes 0.5 and 0.3 reach 0.2 and stay (True), 0.1 and 0.05 go. "
-    "Is -0.3 removed? Then its sign still counts. Is all the other way round? True means keep."
+    f"You returned {result.tolist()}. The magnitudes 5 and 3 reach 2 and stay (True), 1 and 0.5 go. "
+    "Is -3 removed? Then its sign still counts. Is all the other way round? True means keep."
+)
+assert weight.tolist() == [[5.0, -3.0], [1.0, -0.5]], (
+    f"Your function changed its input: the weight is now {weight.tolist()}. Only return a mask. A method that ends "
+    "with `_` works in place."
 )
 print("threshold_mask: the visible checks pass")
 
@@ -210,8 +217,8 @@ for kind, models in networks.items():
 # curves coincide.) The network's output no longer depends on its input, and no error is raised.
 #
 # After training 0.1 is no better. The dashed line crosses the layers of one network at very different heights, and the
-# printed lines show that both networks lose nearly all their weights and much of their accuracy, which nobody had asked
-# for. A threshold is measured in units of the weights, and each layer has its own unit. What we want to choose is a
+# printed lines show that both networks lose nearly all their weights and much of their accuracy. Nobody had asked for
+# so much. A threshold is measured in units of the weights, and each layer has its own unit. What we want to choose is a
 # *sparsity*.
 #
 # ### Exercise magnitude_mask
@@ -220,8 +227,8 @@ for kind, models in networks.items():
 #
 # $$k = \operatorname{round}(s \cdot n)$$
 #
-# of them. Here $s$ is `sparsity`, $n$ is `weight.numel()`, and $k$ is the number of `False` entries. The rule is
-# exact where a threshold is not: with equal magnitudes a threshold removes all of them or none.
+# of them. Here $s$ is `sparsity`, $n$ is `weight.numel()`, and $k$ is the number of `False` entries. Ranking
+# removes exactly $k$ weights. A threshold cannot: of several equal magnitudes it removes all or none.
 #
 # *By hand.* $w = (2,\ -2,\ 1,\ 5)$ and $s = 0.5$: $k = 2$. The smallest magnitude is $1$. Then two are tied at
 # $2$, and only one may go: the one that comes first. The mask is (False, True, False, True). Python rounds a half to the
@@ -238,20 +245,36 @@ for kind, models in networks.items():
 from solutions.lab03_magnitude import magnitude_mask
 
 # %% tags=["visible-check"]
-weight = torch.tensor([[3.0, -1.0], [-4.0, 2.0]])
+weight = torch.tensor([[3.0, -1.0], [2.0, -4.0]])
 result = magnitude_mask(weight, 0.25)
-assert isinstance(result, torch.Tensor) and result.dtype == torch.bool, (
-    f"magnitude_mask returned {result!r}: return a boolean tensor, the mask, not the pruned weights."
+assert isinstance(result, torch.Tensor), (
+    f"You returned {result!r}: return a tensor, the mask. (None? Then did you forget `return`?)"
+)
+assert result.dtype == torch.bool, (
+    f"You returned a {result.dtype} tensor: return booleans (True = keep), not numbers and not the pruned weights."
 )
 assert result.shape == weight.shape, (
     f"Your mask has shape {list(result.shape)} and the weight {list(weight.shape)}: reshape the mask at the end."
 )
 assert result.tolist() == [[True, False], [True, True]], (
-    f"You returned {result.tolist()}. The magnitudes are 3, 1, 4, 2, and a quarter of the four goes: the 1. "
-    "Is -4 removed? Then its sign still counts. Are three removed? Then sparsity was taken for the fraction to keep. "
-    "Is all the other way round? True means keep."
+    f"You returned {result.tolist()}. The magnitudes are 3, 1, 2, 4, and a quarter of the four goes: the 1.\n"
+    "Is -4 removed? Then its sign still counts, or the largest went first.\n"
+    "Is the 2 removed? Then argsort's positions were taken for ranks.\n"
+    "Is a whole row removed, or all four, or none? Then each row was ranked on its own (flatten first), or sparsity was "
+    "taken for a threshold.\n"
+    "Is -1 the only one kept? Then the mask is the other way round: True means keep.\n"
+    "Is -4 the only one kept? Then sparsity was taken for the fraction to keep."
 )
-assert weight.tolist() == [[3.0, -1.0], [-4.0, 2.0]], "Your function changed its input: only return a mask."
+assert weight.tolist() == [[3.0, -1.0], [2.0, -4.0]], (
+    f"Your function changed its input: the weight is now {weight.tolist()}. Only return a mask."
+)
+result = magnitude_mask(torch.tensor([2.0, -2.0, 1.0, 5.0]), 0.5)
+assert result.tolist() == [False, True, False, True], (
+    f"For the weights 2, -2, 1, 5 and the sparsity 0.5 you returned {result.tolist()}: two go, the 1 and, of the two "
+    "that are tied, the first.\n"
+    "Are three removed, or one? Then you cut at a threshold (a quantile, the k-th value), which cannot divide ties.\n"
+    "Is -2 removed and 2 kept? Then the last of the tied ones went first."
+)
 print("magnitude_mask: the visible checks pass")
 
 # %% tags=["graded"] points=4
@@ -316,18 +339,23 @@ show(fig, alt="Histograms of the weights of the CNN's five layers. The grey part
 from solutions.lab03_magnitude import row_scores
 
 # %% tags=["visible-check"]
-weight = torch.tensor([[3.0, -4.0, 0.0], [0.0, 6.0, -8.0]])
-for p, expected in ((1, [7.0, 14.0]), (2, [5.0, 10.0])):
-    result = row_scores(weight, p)
-    assert isinstance(result, torch.Tensor), f"row_scores returned {result!r}: return a tensor."
-    assert result.shape == (2,), (
-        f"Your scores have shape {list(result.shape)}: a weight of shape [2, 3] has 2 rows, so 2 scores. "
-        "Did you sum over the wrong dimension, or not over all of the row?"
-    )
-    assert [round(float(score), 4) for score in result] == expected, (
-        f"For p={p} the rows (3, -4, 0) and (0, 6, -8) score {expected}, and you returned {result.tolist()}. "
-        "Was a sign, a square or the square root left out?"
-    )
+linear = torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 6.0, -8.0, 0.0]])
+convolution = linear.reshape(2, 2, 1, 2)  # the same rows as two filters: [out, in, kh, kw]
+for weight in (linear, convolution):
+    for p, expected in ((1, [7.0, 14.0]), (2, [5.0, 10.0])):
+        result = row_scores(weight, p)
+        assert isinstance(result, torch.Tensor), (
+            f"You returned {result!r}: return a tensor. (None? Then did you forget `return`?)"
+        )
+        assert result.shape == (2,), (
+            f"Your scores have shape {list(result.shape)}: a weight of shape {list(weight.shape)} has 2 rows, so 2 "
+            "scores. Did you sum over the wrong dimension, or not over all of the row?"
+        )
+        assert [round(float(score), 4) for score in result] == expected, (
+            f"For p={p} and shape {list(weight.shape)} the rows (3, -4, 0, 0) and (0, 6, -8, 0) score {expected}, and "
+            f"you returned {result.tolist()}. Was a sign, a square or the square root left out, or the mean taken "
+            "in place of the sum?"
+        )
 print("row_scores: the visible checks pass")
 
 # %% tags=["graded"] points=3
@@ -345,7 +373,7 @@ row_rules = {  # name: (the scores of a weight's rows, how many draws)
     "smallest L1": (lambda weight: row_scores(weight, 1), 1),
     "smallest L2": (lambda weight: row_scores(weight, 2), 1),
     "random": (lambda weight: torch.rand(len(weight), device=weight.device), 3),
-    "largest L1": (lambda weight: 1 / row_scores(weight, 1), 1),
+    "largest L1": (lambda weight: 1 / row_scores(weight, 1), 1),  # 1 / norm: the largest norm goes first
 }
 
 
@@ -375,7 +403,7 @@ for ax, kind, title in zip(axes, networks, ("MLP, fc1: 300 neurons", "CNN, conv2
     for rule, colour in zip(row_rules, ("blue", "green", "vermilion", "black")):
         curve(ax, 100 * np.array(row_sparsities), 100 * np.array(row_accuracy[kind, rule]), label=rule, colour=colour)
     dense = 100 * np.mean([validate(model) for model in networks[kind]])
-    ax.axhline(dense, color="grey", linestyle=":", label="none")
+    ax.axhline(dense, color="grey", linestyle=":", label="not pruned")
     label_axes(ax, x="rows removed", x_unit="%", y="validation accuracy", y_unit="%", title=title)
     ax.set_xticks(100 * np.array(row_sparsities))
 axes[0].legend(title="rows that go", loc="lower left")
@@ -390,9 +418,9 @@ show(fig, alt="Accuracy against the share of rows removed from one layer. In the
 # to nothing. L1 and L2 cannot be told apart in either panel.
 #
 # One reason can be read off the network. A BatchNorm follows each convolution and divides a filter's output by
-# its standard deviation. Make a filter half as long and measure that standard deviation anew: the next layer receives
-# what it received before. So the length of a filter is a poor measure of what it says. Lab 6 scores filters by
-# BatchNorm's own factor.
+# its standard deviation. Halve all weights of a filter and measure that standard deviation anew: the BatchNorm divides by
+# half as much, so the next layer receives what it received before. So for a filter its norm is a poor measure of how
+# important it is. Lab 6 scores filters by BatchNorm's own factor.
 #
 # A row of zeros does not make a silent neuron, either: it still gives its bias, or in the CNN what BatchNorm makes of
 # zero. And nothing was fine-tuned; Li et al. judged filters after retraining. Lab 7 takes rows out for good.
@@ -424,11 +452,13 @@ def above(weight, sparsity):
 
 weights = {"small": torch.tensor([1.0, 2.0, 3.0, 10.0]), "large": torch.tensor([[10.0, 20.0], [30.0, 40.0]])}
 result = uniform_masks(weights, 0.5, above)
-assert isinstance(result, dict) and list(result) == ["small", "large"], (
-    f"uniform_masks returned {result!r}: return a dictionary with one mask for each layer, under the same names."
+assert isinstance(result, dict) and result.keys() == weights.keys(), (
+    f"You returned {result!r}: return a dictionary with one mask for each layer, under the same names. "
+    "(None? Then did you forget `return`?)"
 )
-assert all(isinstance(mask, torch.Tensor) for mask in result.values()), (
-    f"You returned {result}: each value of the dictionary is the mask that prune gives for that layer."
+assert all(isinstance(mask, torch.Tensor) and mask.dtype == torch.bool for mask in result.values()), (
+    f"You returned {result}: each value of the dictionary is what prune gives for that layer, a mask of booleans. "
+    "Return masks, not weights."
 )
 masks = {name: mask.tolist() for name, mask in result.items()}
 assert masks == {"small": [False, False, False, True], "large": [[False, False], [True, True]]}, (
@@ -492,8 +522,8 @@ show(fig, alt="Accuracy against sparsity, uniform over the layers, for the MLP a
 # the 6: both are in a, and layer a is gone.
 #
 # A warning about a word. Some code calls it global when *one percentage* serves all the layers and the threshold is
-# found tensor by tensor. That is uniform pruning. Global means one pool. With magnitude as the rule it is the fixed
-# threshold of `threshold_mask` again, one number for all the layers, but now the sparsity that you asked for sets it.
+# found tensor by tensor. That is uniform pruning. Global means one pool. With magnitude as the rule it
+# is again one threshold for all layers, but now it is computed from your sparsity.
 #
 # <details><summary>Hint</summary>
 #
@@ -513,11 +543,12 @@ def above(weight, sparsity):
 
 weights = {"small": torch.tensor([1.0, 12.0, 18.0, 30.0]), "large": torch.tensor([[10.0, 20.0], [30.0, 40.0]])}
 result = global_masks(weights, 0.5, above)
-assert isinstance(result, dict) and list(result) == ["small", "large"], (
-    f"global_masks returned {result!r}: return a dictionary with one mask for each layer, under the same names."
+assert isinstance(result, dict) and result.keys() == weights.keys(), (
+    f"You returned {result!r}: return a dictionary with one mask for each layer, under the same names. "
+    "(None? Then did you forget `return`?)"
 )
-assert all(isinstance(mask, torch.Tensor) for mask in result.values()), (
-    f"You returned {result}: each value of the dictionary is a mask, a tensor."
+assert all(isinstance(mask, torch.Tensor) and mask.dtype == torch.bool for mask in result.values()), (
+    f"You returned {result}: each value of the dictionary is a tensor of booleans. Return masks, not weights."
 )
 assert all(result[name].shape == weights[name].shape for name in weights), (
     f"Your masks have the shapes {[list(mask.shape) for mask in result.values()]}: give each part its layer's shape."
@@ -580,8 +611,9 @@ show(fig, alt="Sparsity of each layer under global pruning against the total spa
 # MLP the gap is small at the left end; where the bands touch, there is no difference to speak of.
 #
 # The second figure tells why. Only `fc1`, the largest layer of each network, lies above the dotted diagonal: it gives more
-# than its share. `conv1` in the CNN and `fc3` in the MLP give least, small layers with large weights. Nobody told the
-# method which layers are fragile; it saw only that their weights are large.
+# than its share. In the MLP it lies very little above, since `fc1` alone is 88% of the pool. `conv1` in the CNN and `fc3`
+# in the MLP give least, small layers with large weights. Nobody told the method which layers are fragile; it saw only
+# that their weights are large.
 #
 # ### Exercise sensitivity_scan
 #
@@ -590,10 +622,10 @@ show(fig, alt="Sparsity of each layer under global pruning against the total spa
 #
 # Here $\ell$ runs over the names in `weights`, $s$ over `sparsities`, and $a_\ell(s)$ is what `evaluate()` returns
 # while the layer is pruned. The weights are the network's own parameters: when you change one in place, the network
-# feels it.
+# uses the changed values.
 #
-# *By hand.* Two layers, sparsities $(0.5,\ 0.9)$: four measurements. Each is taken with one layer pruned, and the
-# 0.9 is not taken from what 0.5 has left over.
+# *By hand.* Two layers, sparsities $(0.5,\ 0.9)$: four measurements. Each is taken with one layer pruned. For 0.9 start
+# again from the whole layer, not from the one pruned to 0.5.
 #
 # <details><summary>Hint</summary>
 #
@@ -603,7 +635,7 @@ show(fig, alt="Sparsity of each layer under global pruning against the total spa
 #
 # </details>
 
-# %% tags=["exercise"] difficulty=3 minutes=12
+# %% tags=["exercise"] difficulty=3 minutes=20
 from solutions.lab03_magnitude import sensitivity_scan
 
 # %% tags=["visible-check"]
@@ -613,26 +645,37 @@ def above(weight, sparsity):
 
 
 def total():
-    """Stands for the accuracy: the sum of all the weights."""
-    return sum(weight.sum().item() for weight in weights.values())
+    """Stands for the accuracy: the sum of the network's weights. It knows nothing of the dictionary `weights`."""
+    return sum(parameter.sum().item() for parameter in network)
 
 
-weights = {"a": nn.Parameter(torch.tensor([1.0, 2.0, 3.0, 4.0])), "b": nn.Parameter(torch.tensor([10.0, 20.0]))}
-result = sensitivity_scan(weights, [0.4, 0.7], above, total)
+network = [nn.Parameter(torch.tensor([1.0, 2.0, 3.0, 4.0])), nn.Parameter(torch.tensor([10.0, 20.0]))]
+weights = {"a": network[0], "b": network[1]}
+result = sensitivity_scan(weights, [0.7, 0.4], above, total)
 assert isinstance(result, dict) and all(isinstance(values, list) for values in result.values()), (
-    f"sensitivity_scan returned {result!r}: return a dictionary with a list of accuracies for each layer."
+    f"You returned {result!r}: return a dictionary with a list of accuracies for each layer. "
+    "(None? Then did you forget `return`?)"
 )
 assert all(isinstance(value, float) for values in result.values() for value in values), (
-    f"sensitivity_scan returned {result}: each entry of a list is what evaluate() returned, a number."
+    f"You returned {result}: each entry of a list is what evaluate() returned, a number."
 )
-assert [weight.tolist() for weight in weights.values()] == [[1.0, 2.0, 3.0, 4.0], [10.0, 20.0]], (
-    f"After the scan the weights are {[weight.tolist() for weight in weights.values()]}, and they were 1, 2, 3, 4 and "
-    "10, 20: put every layer back."
+assert [parameter.tolist() for parameter in network] == [[1.0, 2.0, 3.0, 4.0], [10.0, 20.0]], (
+    f"After the scan the network's weights are {[parameter.tolist() for parameter in network]}, and they were "
+    "1, 2, 3, 4 and 10, 20: put every layer back. You did, and they are still pruned? Then your copy shares its memory "
+    "with the weight: clone it."
 )
-assert result == {"a": [39.0, 37.0], "b": [40.0, 30.0]}, (
-    f"You returned {result}. Unpruned the sum is 40. Pruning a leaves 2, 3, 4 at 0.4 and 3, 4 at 0.7, so 39 and 37; "
-    "pruning b leaves it whole at 0.4 and 20 at 0.7, so 40 and 30. Was evaluate called while the layer was pruned, and "
-    "was each layer whole again before the next was cut?"
+assert result == {"a": [37.0, 39.0], "b": [30.0, 40.0]}, (
+    f"You returned {result}. Unpruned the sum is 40. Pruning a leaves 3, 4 at 0.7 and 2, 3, 4 at 0.4, so 37 and 39; "
+    "pruning b leaves 20 at 0.7 and all of it at 0.4, so 30 and 40.\n"
+    "Is everything 40? Then the network itself was not pruned when evaluate was called: was it called too early, or did "
+    "you put a new tensor into the dictionary, or prune a copy?\n"
+    "Is `a` 37 and 37? Then the layer was not whole again before it was pruned to 0.4.\n"
+    "Are `a` and `b` the same? Then both were pruned at once.\n"
+    "Is `a` 33 and 31? Then the weights to keep were set to zero."
+)
+assert weights["a"] is network[0] and weights["b"] is network[1], (
+    "After the scan the dictionary holds other tensors than before. Change the weights in place, and leave `weights` as "
+    "it is."
 )
 print("sensitivity_scan: the visible checks pass")
 
@@ -674,13 +717,17 @@ show(fig, alt="Accuracy when one layer alone is pruned, against its sparsity. In
 # common: each is the smallest of its network. That is a guess to test, not a result: the CNN's `fc2` is nearly as small
 # as the MLP's `fc3`, and bears as much as the larger convolutions.
 #
+# And look at `fc1` and `fc2` of the MLP, from 80% on. `fc1` is nearly eight times as large, and global pruning took a
+# larger share of it; but the scan says that `fc2` bears more. So neither the number of its weights nor their magnitude
+# tells how much a layer bears.
+#
 # At the left end nearly all the curves lie on the dotted line, and some a little above it. One point is ten of the 1,000
 # images: do not read a gain into it.
 #
 # ### Exercise choose_sparsities
 #
-# Let the scan choose. Let $a_0$ be the accuracy of the whole network and $\varepsilon$ the loss that you accept. A
-# scanned sparsity $s$ is *safe* for layer $\ell$ when
+# Let the scan choose. Let $a_0$ be the accuracy of the whole network and $\varepsilon$ the drop in accuracy that you
+# accept. A scanned sparsity $s$ is *safe* for layer $\ell$ when
 #
 # $$a_\ell(s') \ge a_0 - \varepsilon \quad \text{for every scanned } s' \le s,$$
 #
@@ -701,14 +748,27 @@ show(fig, alt="Accuracy when one layer alone is pruned, against its sparsity. In
 from solutions.lab03_magnitude import choose_sparsities
 
 # %% tags=["visible-check"]
-scan = {"first": [0.89, 0.75, 0.40], "second": [0.90, 0.90, 0.88]}
-result = choose_sparsities(scan, [0.3, 0.6, 0.9], 0.90, 0.05)
-assert isinstance(result, dict) and all(isinstance(choice, float) for choice in result.values()), (
-    f"choose_sparsities returned {result!r}: return a dictionary with one sparsity, a number, for each layer."
+scan = {
+    "falls": [0.89, 0.80, 0.40],
+    "flat": [0.90, 0.90, 0.88],
+    "jumps back": [0.89, 0.80, 0.88],
+    "fragile": [0.70, 0.50, 0.20],
+}
+result = choose_sparsities(scan, [0.2, 0.4, 0.6], 0.90, 0.05)
+assert isinstance(result, dict) and all(isinstance(choice, (int, float)) for choice in result.values()), (
+    f"You returned {result!r}: return a dictionary with one sparsity, a number, for each layer. "
+    "(None? Then did you forget `return`?)"
 )
-assert result == {"first": 0.3, "second": 0.9}, (
-    f"You returned {result}. The limit is 0.90 - 0.05 = 0.85. The first layer stays above it at 0.3 only, the second at "
-    "0.3, 0.6 and 0.9. Did you return the accuracy for the sparsity, or the smallest for the largest?"
+assert result.keys() == scan.keys(), (
+    f"You chose for the layers {list(result)}, and the scan has {list(scan)}. A layer with no safe sparsity gets 0.0."
+)
+assert result == {"falls": 0.2, "flat": 0.6, "jumps back": 0.2, "fragile": 0.0}, (
+    f"You returned {result}. The limit is 0.90 - 0.05 = 0.85. `falls` reaches it at 0.2 only, `flat` at 0.2, 0.4 and 0.6, "
+    "`fragile` never, so 0.0.\n"
+    "Is `jumps back` 0.6? It is below the limit at 0.4, so nothing larger is safe: stop there.\n"
+    "Is `flat` 0.2? Choose the largest safe one.\n"
+    "Is `falls` 0.4? That is the first one that is not safe.\n"
+    "Is `falls` 0.89? Return the sparsity, not the accuracy."
 )
 print("choose_sparsities: the visible checks pass")
 
@@ -718,17 +778,18 @@ print("choose_sparsities: the visible checks pass")
 # ### Experiment: does the scan choose well?
 #
 # For each tolerance the scan chooses the layer sparsities. Together they make a total sparsity, which differs from seed to
-# seed; uniform and global get exactly that total. The choice was made on validation images, so this one time we read
-# the test images. Each grey line joins the three results of one seed.
+# seed; uniform and global get exactly that total. The smallest tolerance is one point, and one point is within the noise:
+# see whether the choice suffers. The choice was made on validation images, so this one time we read the test images. Each
+# grey line joins the three results of one seed.
 #
-# The table asks one more thing. The scan measured what each layer loses *alone*. Do these losses add up to what the
-# network loses when all its layers are pruned *together*?
+# The table asks one more thing. The scan measured by how much the accuracy drops when each layer is pruned *alone*. Do
+# these drops add up to the drop when all layers are pruned *together*?
 
 # %% tags=["experiment"]
 test_images, test_labels = (tensor.to(device) for tensor in load_fashion_mnist("test"))
 tolerances = [0.01, 0.03, 0.05]
 ways = ["uniform", "scan", "global"]
-test_accuracy, total_sparsity, added_loss, joint_loss, test_dense = {}, {}, {}, {}, {}
+test_accuracy, total_sparsity, added_drop, joint_drop, test_dense = {}, {}, {}, {}, {}
 for kind, seed in tqdm(every_network, desc="networks"):
     model, scan, baseline = networks[kind][seed], scans[kind][seed], baselines[kind][seed]
     test_dense[kind, seed] = accuracy(model, test_images, test_labels)
@@ -743,8 +804,8 @@ for kind, seed in tqdm(every_network, desc="networks"):
             test_accuracy[kind, tolerance, way, seed] = result
         alone = [baseline - scan[name][sparsities.index(s)] for name, s in chosen.items() if s > 0]
         total_sparsity[kind, tolerance, seed] = total
-        added_loss[kind, tolerance, seed] = sum(alone)
-        joint_loss[kind, tolerance, seed] = baseline - validate(pruned(model, masks["scan"]))
+        added_drop[kind, tolerance, seed] = sum(alone)
+        joint_drop[kind, tolerance, seed] = baseline - validate(pruned(model, masks["scan"]))
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), sharey=True)
 for ax, kind in zip(axes, networks):
@@ -757,7 +818,8 @@ for ax, kind in zip(axes, networks):
             ax.scatter([place[column]] * len(SEEDS), values[:, column], color=COLOURS[colour], zorder=2,
                        marker=MARKERS[list(COLOURS).index(colour)], label=way if group == 0 else None)
         shares = [100 * total_sparsity[kind, tolerance, seed] for seed in SEEDS]
-        ticks.append(f"{100 * tolerance:.0f}\nremoved:\n{min(shares):.0f} to {max(shares):.0f} %")
+        ends = dict.fromkeys([f"{min(shares):.0f}", f"{max(shares):.0f}"])  # one entry where both read the same
+        ticks.append(f"{100 * tolerance:.0f}\nremoved:\n{' to '.join(ends)} %")
     dense = 100 * np.mean([test_dense[kind, seed] for seed in SEEDS])
     ax.axhline(dense, color="grey", linestyle=":", label="not pruned")
     ax.set_xticks(range(len(tolerances)), ticks)
@@ -770,11 +832,11 @@ show(fig, alt="Test accuracy of three ways to share one total sparsity, for thre
      "MLP and the CNN. The scan's choice beats uniform; global pruning does at least as well as the scan in nearly "
      "every case.")
 
-print("Loss of validation accuracy, in points   each layer alone, added up   all layers together")
+print("Drop of validation accuracy, in points   each layer alone, added up   all layers together")
 for kind in networks:
     for tolerance in tolerances:
-        added, joint = ([losses[kind, tolerance, seed] for seed in SEEDS] for losses in (added_loss, joint_loss))
-        added, joint = (in_percent(losses).removesuffix(" %") for losses in (added, joint))
+        added, joint = ([drops[kind, tolerance, seed] for seed in SEEDS] for drops in (added_drop, joint_drop))
+        added, joint = (in_percent(drops).removesuffix(" %") for drops in (added, joint))
         print(f"{TITLE[kind]}, tolerance {100 * tolerance:.0f} {added:>47} {joint:>21}")
 
 # %% [markdown]
@@ -783,45 +845,51 @@ for kind in networks:
 # measured nothing, does at least as well as the scan in nearly every run. The experiment
 # suggests two reasons.
 #
-# The first is in the table. The losses do not add: on average, pruned together, the layers lose more than the sum of what
-# each lost alone, and far more at the larger tolerances. Each layer was measured in a network whose other layers were
+# The first is in the table. The drops do not add up: on average the drop of all layers together is larger than the sum of
+# the single drops, and far larger at the larger tolerances. Each layer was measured in a network whose other layers were
 # whole.
 #
-# The second is in the rule. Every layer may lose the same number of points, whether it holds many weights or few. The
-# small layers spend their points and save almost nothing. Global pruning takes less from them.
+# The second is in the rule. Every layer is allowed the same drop, whether it holds many weights or few. A small layer uses
+# up its allowed drop and saves almost no weights. Global pruning takes less from it.
 #
-# *Try it:* set the chosen sparsity of every layer with less than 10,000 weights to 0.0, and run the cell
-# again, on validation images in place of the test images, since this is a new choice. Does the scan catch up?
+# *Try it:* after the line `chosen = …`, set the chosen sparsity of every layer with fewer than 10,000 weights to 0.0.
+# This is a new choice, so load `"validation"` in place of `"test"` in the first line. Run the cell again. Does the scan
+# catch up?
 
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# You are given a trained network that nobody has pruned before, and you may prune two of its layers. Which layers do you
-# prune first, and which do you leave alone? Answer in about ten lines, for a network of your choice from this lab
-# and with your own plots as evidence. Say (a) which *two* properties of a layer decide, and why one of them alone
-# is not enough; (b) whether "the first layer is the most sensitive" holds for both of your networks; (c) one thing that
-# the scan cannot tell you.
+# Choose one of the two networks. You may prune only two of its layers: which two, and which do you leave alone? Answer in
+# about ten lines, with your own plots as evidence. Say (a) which *two* properties of a layer decide, and why one of them
+# alone is not enough; (b) whether "the first layer is the most sensitive" holds for both networks of this lab;
+# (c) one thing that the scan cannot tell you.
 
 # %% [markdown] tags=["written"] points=3 grade_id="which_layer_first"
-# **Model answer.** (a) What a layer loses at a given sparsity (its curve in the scan) and how many weights it has. In the
-# CNN `fc1` comes first: its curve is the flattest, and it holds 73,728 of the 98,192 prunable weights, so it gives the most
-# for the least. `conv3` comes second, with 18,432. `conv1` is left alone: it is the most sensitive, and its 144 weights
+# **Model answer.** (a) How far the accuracy drops when the layer is pruned (its curve in the scan), and how many weights it
+# has. In the CNN `fc1` comes first: its curve is the flattest, and it holds 73,728 of the 98,192 prunable weights, so it
+# gives the most for the least. `conv3` comes second, with 18,432. `conv1` is left alone: it is the most sensitive, and its 144 weights
 # would save nothing. Sensitivity alone would rank a tiny safe layer high, although pruning it saves nothing; size alone
-# would prune a large layer that cannot bear it.
+# would prune a large layer that cannot bear it. (For the MLP: `fc1` and `fc2`, and `fc3` is left alone. `fc2` bears more
+# than `fc1`, but `fc1` holds 235,200 of the 266,200 weights.)
 #
 # (b) No. In the CNN the first convolution falls first. In the MLP the last layer does at high sparsity: it is small (1,000
 # weights, 100 for each class). At mild sparsities the layers of the MLP cannot be told apart.
 #
-# (c) Any one of: what happens when several layers are pruned together (in the last experiment the joint loss is not
-# the sum of the single losses); what fine-tuning would repair; whether another rule than magnitude would rank the layers
+# (c) Any one of: what happens when several layers are pruned together (in the last experiment the joint drop is not
+# the sum of the single drops); what fine-tuning would repair; whether another rule than magnitude would rank the layers
 # in the same way; anything finer than the noise of 1,000 images and three seeds.
 #
 # **Points.** 1 for (a): both properties, and a reason why one is not enough. 1 for (b): "not a law", with evidence from the
 # answerer's own MLP plot. 1 for (c): one true limit. A sensible choice of other layers earns full points when the
 # answer's own plots support it.
 
-# %% tags=["experiment"]
+# %% tags=["record"]
 # For the course's makers: where LABKIT_RECORD names a folder, write what the lecture note quotes into it.
+import json
+import os
+from pathlib import Path
+
+
 def summary(values):
     """Mean and standard deviation over the seeds, and the single values, as fractions."""
     values = [round(float(value), 6) for value in values]
@@ -842,7 +910,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
     at = int(np.argmin(abs(thresholds - 0.1)))
     record = {
         "made_by": "in labs/: LABKIT_RECORD=../data/results python source/lab03_magnitude.py",
-        "unit": "accuracies, losses and sparsities are fractions; sd is the standard deviation over seeds (n - 1)",
+        "unit": "accuracies, drops and sparsities are fractions; sd is the standard deviation over seeds (n - 1)",
         "images": {"validation": len(images), "test": len(test_images)},
         "tutorial": {"threshold_0_1": {n: summary(v[:, at]) for n, v in by_threshold["tutorial"].items()}},
     }
@@ -863,8 +931,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
             "chosen": {
                 f"{100 * tolerance:g}": {
                     "total_sparsity": over_seeds(total_sparsity, kind, tolerance),
-                    "added_loss": over_seeds(added_loss, kind, tolerance),
-                    "joint_loss": over_seeds(joint_loss, kind, tolerance),
+                    "added_drop": over_seeds(added_drop, kind, tolerance),
+                    "joint_drop": over_seeds(joint_drop, kind, tolerance),
                     "test": {way: summary([test_accuracy[kind, tolerance, way, seed] for seed in SEEDS]) for way in ways},
                 }
                 for tolerance in tolerances
@@ -878,8 +946,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 #
 # - **Which weights?** The large ones. Removing the smallest weights keeps the accuracy longest, chance comes next, and
 #   removing the largest costs most. For whole rows the norm is a much weaker guide.
-# - **In which layers?** That depends on the network. The first convolution is the most sensitive layer of our CNN; in
-#   the MLP it is the last layer, once the pruning is strong. A layer with many weights and a flat curve is the one to prune first.
+# - **In which layers?** That depends on the network: the first convolution is the most sensitive layer of our CNN; in
+#   the MLP it is the last layer, once the pruning is strong. To know it for another network, scan that network.
 # - **How to share a sparsity?** Not in equal parts. One global ranking was the best way here, or as good as any,
 #   and needs no measurement. It is not safe in general: the ranking compares weights of different layers, and it can
 #   empty a layer whose weights happen to be small.
@@ -891,4 +959,5 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # **Read next.** Han et al. (2015), section 5 and figure 6, for the sensitivity of AlexNet. Blalock et al. (2020), for why
 # two papers that prune "the same network" can seldom be compared. Lee et al. (2021),
 # [arXiv:2010.07611](https://arxiv.org/abs/2010.07611), for a score that makes the layers comparable before they are
-# ranked together. The lecture note of this lab works small examples by hand.
+# ranked together. The lecture note of this lab (`lecture_notes/lab03_magnitude.md` in the course's repository) works
+# small examples by hand.

@@ -166,10 +166,13 @@ def test_magnitude_mask_refuses_what_is_no_fraction(sparsity):
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("shape", [(6, 4), (5, 3, 3, 2), (1, 7), (4, 1, 1, 1), (3, 2, 4)])
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_row_scores_are_the_vector_norms_of_the_rows(shape, p, dtype):
+def test_row_scores_are_the_norms_of_the_rows_added_up_in_plain_python(shape, p, dtype):
     weight = normal(*shape).to(dtype)
     scores = row_scores(weight, p)
-    oracle = torch.linalg.vector_norm(weight.double(), ord=p, dim=tuple(range(1, weight.dim())))
+    rows = [row.flatten().tolist() for row in weight.double()]
+    oracle = torch.tensor(
+        [math.fsum(abs(w) ** p for w in row) ** (1 / p) for row in rows], dtype=torch.float64
+    )
     assert (scores.dtype, scores.shape) == (dtype, shape[:1])
     assert torch.allclose(scores.double(), oracle, rtol=4 * torch.finfo(dtype).eps, atol=0)
 
@@ -185,6 +188,11 @@ def test_row_scores_rank_the_rows_as_torch_prune_does(layer, p, sparsity):
     kept = layer.weight_mask.flatten(1).all(dim=1)
     assert scores[~kept].max() < scores[kept].min()
     assert torch.equal(magnitude_mask(scores, sparsity), kept)
+
+
+def test_row_scores_in_float16_neither_overflow_nor_vanish():
+    weight = torch.tensor([[300.0, 400.0], [3e-4, 4e-4]], dtype=torch.float16)
+    assert row_scores(weight, 2).tolist() == pytest.approx([500, 5e-4], rel=1e-2)
 
 
 def test_row_scores_of_a_3_4_triangle_and_the_default():
