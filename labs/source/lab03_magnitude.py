@@ -67,12 +67,7 @@ networks = {kind: [load_checkpoint(kind, seed).to(device) for seed in SEEDS] for
 TITLE = {"mlp": "MLP", "cnn": "CNN"}
 every_network = [(kind, seed) for kind in networks for seed in SEEDS]
 LAYER_COLOUR = {
-    "conv1": "vermilion",
-    "conv2": "orange",
-    "conv3": "purple",
-    "fc1": "blue",
-    "fc2": "green",
-    "fc3": "black",
+    "conv1": "vermilion", "conv2": "orange", "conv3": "purple", "fc1": "blue", "fc2": "green", "fc3": "black",
 }
 
 
@@ -176,9 +171,7 @@ def new_layers(seed):
 def threshold_sparsities(models):
     """{layer: sparsity, shape [seeds, thresholds]}."""
     return {
-        name: np.array(
-            [[removed({name: threshold_mask(layers(m)[name], t)}) for t in thresholds] for m in models]
-        )
+        name: np.array([[removed({name: threshold_mask(layers(m)[name], t)}) for t in thresholds] for m in models])
         for name in layers(models[0])
     }
 
@@ -209,18 +202,13 @@ for ax, (kind, sparsity) in zip(axes, by_threshold.items()):
 for ax in axes[1:]:
     ax.set_ylabel("")
 axes[0].annotate("0.1", (0.1, 2), xytext=(-4, 0), textcoords="offset points", ha="right")
-show(
-    fig,
-    alt="Three panels: sparsity of each layer against the threshold. In the untrained layers, 0.1 removes "
-    "all of fc2 and fc3 and under half of fc1. In the trained networks it removes most of the large layers.",
-)
+show(fig, alt="Three panels: sparsity of each layer against the threshold. In the untrained layers, 0.1 removes "
+     "all of fc2 and fc3 and under half of fc1. In the trained networks it removes most of the large layers.")
 
 for kind, models in networks.items():
     before = [validate(model) for model in models]
-    print(
-        f"{TITLE[kind]}, threshold 0.1: sparsity {in_percent(threshold_total[kind])}, "
-        f"validation accuracy {in_percent(before)} → {in_percent(threshold_accuracy[kind])}"
-    )
+    print(f"{TITLE[kind]}, threshold 0.1: sparsity {in_percent(threshold_total[kind])}, "
+          f"validation accuracy {in_percent(before)} → {in_percent(threshold_accuracy[kind])}")
 
 # %% [markdown]
 # **What we saw.** Follow the dashed line at 0.1 in the left panel. Two of the three layers are gone, every weight of
@@ -310,30 +298,16 @@ for ax, name in zip(axes, layers(networks["cnn"][0])):
         for part in (lambda mask: ~mask, lambda mask: mask)
     ]
     share = 100 / sum(map(len, parts))
-    ax.hist(
-        parts,
-        bins=edges,
-        weights=[np.full(len(part), share) for part in parts],
-        stacked=True,
-        color=["lightgrey", COLOURS[LAYER_COLOUR[name]]],
-    )
+    ax.hist(parts, bins=edges, weights=[np.full(len(part), share) for part in parts], stacked=True,
+            color=["lightgrey", COLOURS[LAYER_COLOUR[name]]])
     for side in (-0.1, 0.1):
         ax.axvline(side, color="black", linestyle="--", linewidth=1)
-    label_axes(
-        ax,
-        x="weight",
-        x_unit="as stored",
-        y="weights",
-        y_unit="% of the layer",
-        title=f"{name} ({weights[0].numel():,})\ncut at ±{np.mean(rank_cuts[name]):.2f}",
-    )
+    label_axes(ax, x="weight", x_unit="as stored", y="weights", y_unit="% of the layer",
+               title=f"{name} ({weights[0].numel():,})\ncut at ±{np.mean(rank_cuts[name]):.2f}")
 for ax in axes[1:]:
     ax.set_ylabel("")
-show(
-    fig,
-    alt="Histograms of the weights of the CNN's five layers. The grey part, which a sparsity of 80% removes, "
-    "is widest in conv1, where the weights are spread out, and narrowest in fc1, where they crowd around zero.",
-)
+show(fig, alt="Histograms of the weights of the CNN's five layers. The grey part, which a sparsity of 80% removes, "
+     "is widest in conv1, where the weights are spread out, and narrowest in fc1, where they crowd around zero.")
 
 # %% [markdown]
 # **What we saw.** Each layer lies around zero, but the widths differ: `conv1`, with the fewest inputs, is spread out, and
@@ -427,24 +401,15 @@ for kind, name, rule in tqdm(cases, desc="rows"):
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, kind, title in zip(axes, networks, ("MLP, fc1: 300 neurons", "CNN, conv2: 32 filters")):
     for rule, colour in zip(row_rules, ("blue", "green", "vermilion", "black")):
-        curve(
-            ax,
-            100 * np.array(row_sparsities),
-            100 * np.array(row_accuracy[kind, rule]),
-            label=rule,
-            colour=colour,
-        )
+        curve(ax, 100 * np.array(row_sparsities), 100 * np.array(row_accuracy[kind, rule]), label=rule, colour=colour)
     dense = 100 * np.mean([validate(model) for model in networks[kind]])
     ax.axhline(dense, color="grey", linestyle=":", label="not pruned")
     label_axes(ax, x="rows removed", x_unit="%", y="validation accuracy", y_unit="%", title=title)
     ax.set_xticks(100 * np.array(row_sparsities))
 axes[0].legend(title="rows that go", loc="lower left")
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Accuracy against the share of rows removed from one layer. In the MLP's first layer removing the largest "
-    "rows costs most, and the smallest differ little from random. In the CNN's second layer the bands overlap.",
-)
+show(fig, alt="Accuracy against the share of rows removed from one layer. In the MLP's first layer removing the largest "
+     "rows costs most, and the smallest differ little from random. In the CNN's second layer the bands overlap.")
 
 # %% [markdown]
 # **What we saw.** Less than one would hope. In the MLP the largest rows do matter: their curve lies well below the others.
@@ -478,7 +443,6 @@ show(
 
 # %% tags=["exercise"] difficulty=1 minutes=4
 from solutions.lab03_magnitude import uniform_masks
-
 
 # %% tags=["visible-check"]
 def above(weight, sparsity):
@@ -530,23 +494,12 @@ for kind, rule in tqdm([(kind, rule) for kind in networks for rule in rules], de
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, kind in zip(axes, networks):
     for rule, colour in zip(rules, ("blue", "vermilion", "black")):
-        curve(
-            ax,
-            100 * np.array(rule_sparsities),
-            100 * np.array(rule_accuracy[kind, rule]),
-            label=rule,
-            colour=colour,
-        )
-    label_axes(
-        ax, x="sparsity of every layer", x_unit="%", y="validation accuracy", y_unit="%", title=TITLE[kind]
-    )
+        curve(ax, 100 * np.array(rule_sparsities), 100 * np.array(rule_accuracy[kind, rule]), label=rule, colour=colour)
+    label_axes(ax, x="sparsity of every layer", x_unit="%", y="validation accuracy", y_unit="%", title=TITLE[kind])
 axes[0].legend(title="weights that go")
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Accuracy against sparsity, uniform over the layers, for the MLP and the CNN. Removing the smallest "
-    "weights keeps the accuracy longest; random ones cost more; the largest ones cost most.",
-)
+show(fig, alt="Accuracy against sparsity, uniform over the layers, for the MLP and the CNN. Removing the smallest "
+     "weights keeps the accuracy longest; random ones cost more; the largest ones cost most.")
 
 # %% [markdown]
 # **What we saw.** The order of the three curves answers the first half of the question: the large weights
@@ -582,17 +535,13 @@ show(
 # %% tags=["exercise"] difficulty=2 minutes=10
 from solutions.lab03_magnitude import global_masks
 
-
 # %% tags=["visible-check"]
 def above(weight, sparsity):
     """A rule for `prune`, not magnitude: keep what exceeds `sparsity` times the largest entry."""
     return weight > sparsity * weight.max()
 
 
-weights = {
-    "small": torch.tensor([1.0, 12.0, 18.0, 30.0]),
-    "large": torch.tensor([[10.0, 20.0], [30.0, 40.0]]),
-}
+weights = {"small": torch.tensor([1.0, 12.0, 18.0, 30.0]), "large": torch.tensor([[10.0, 20.0], [30.0, 40.0]])}
 result = global_masks(weights, 0.5, above)
 assert isinstance(result, dict) and result.keys() == weights.keys(), (
     f"You returned {result!r}: return a dictionary with one mask for each layer, under the same names. "
@@ -638,38 +587,23 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, kind in zip(axes, networks):
     for method, colour in zip(methods, ("blue", "vermilion")):
         curve(ax, x, 100 * np.array(shared_accuracy[kind, method]), label=method, colour=colour)
-    ax.axhline(
-        100 * np.mean([validate(m) for m in networks[kind]]), color="grey", linestyle=":", label="not pruned"
-    )
+    ax.axhline(100 * np.mean([validate(m) for m in networks[kind]]), color="grey", linestyle=":", label="not pruned")
     label_axes(ax, x="total sparsity", x_unit="%", y="validation accuracy", y_unit="%", title=TITLE[kind])
 axes[0].legend(loc="lower left")
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Accuracy against total sparsity for the MLP and the CNN, pruned globally and uniformly. Global lies "
-    "above uniform, by far in the CNN.",
-)
+show(fig, alt="Accuracy against total sparsity for the MLP and the CNN, pruned globally and uniformly. Global lies "
+     "above uniform, by far in the CNN.")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, kind in zip(axes, networks):
     for name, shares in global_shares[kind].items():
         curve(ax, x, 100 * np.array(shares), label=name, colour=LAYER_COLOUR[name])
     ax.plot(x, x, color="grey", linestyle=":", label="uniform")
-    label_axes(
-        ax,
-        x="total sparsity",
-        x_unit="%",
-        y="sparsity of the layer",
-        y_unit="%",
-        title=f"{TITLE[kind]}, global",
-    )
+    label_axes(ax, x="total sparsity", x_unit="%", y="sparsity of the layer", y_unit="%", title=f"{TITLE[kind]}, global")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Sparsity of each layer under global pruning against the total sparsity. In the CNN fc1 lies above the "
-    "diagonal and conv1 far below it; in the MLP fc3 lies far below it.",
-)
+show(fig, alt="Sparsity of each layer under global pruning against the total sparsity. In the CNN fc1 lies above the "
+     "diagonal and conv1 far below it; in the MLP fc3 lies far below it.")
 
 # %% [markdown]
 # **What we saw.** In the first figure global lies above uniform. In the CNN the gap is wide: uniform falls towards the
@@ -703,7 +637,6 @@ show(
 
 # %% tags=["exercise"] difficulty=3 minutes=20
 from solutions.lab03_magnitude import sensitivity_scan
-
 
 # %% tags=["visible-check"]
 def above(weight, sparsity):
@@ -768,21 +701,11 @@ for ax, kind in zip(axes, networks):
         values = [scan[name] for scan in scans[kind]]  # [seeds, sparsities]
         curve(ax, 100 * np.array(sparsities), 100 * np.array(values), label=name, colour=LAYER_COLOUR[name])
     ax.axhline(100 * np.mean(baselines[kind]), color="grey", linestyle=":", label="not pruned")
-    label_axes(
-        ax,
-        x="sparsity of this layer alone",
-        x_unit="%",
-        y="validation accuracy",
-        y_unit="%",
-        title=TITLE[kind],
-    )
+    label_axes(ax, x="sparsity of this layer alone", x_unit="%", y="validation accuracy", y_unit="%", title=TITLE[kind])
     ax.legend(loc="lower left")
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Accuracy when one layer alone is pruned, against its sparsity. In the CNN conv1 falls first and fc1 "
-    "last. In the MLP the last layer, fc3, falls first at high sparsity.",
-)
+show(fig, alt="Accuracy when one layer alone is pruned, against its sparsity. In the CNN conv1 falls first and fc1 "
+     "last. In the MLP the last layer, fc3, falls first at high sparsity.")
 
 # %% [markdown]
 # **What we saw.** In the CNN the AlexNet finding shows: `conv1` falls first and `fc1` last. Between them, the bands of
@@ -872,9 +795,7 @@ for kind, seed in tqdm(every_network, desc="networks"):
     test_dense[kind, seed] = accuracy(model, test_images, test_labels)
     for tolerance in tolerances:
         chosen = choose_sparsities(scan, sparsities, baseline, tolerance)
-        masks = {
-            "scan": {name: magnitude_mask(weight, chosen[name]) for name, weight in layers(model).items()}
-        }
+        masks = {"scan": {name: magnitude_mask(weight, chosen[name]) for name, weight in layers(model).items()}}
         total = removed(masks["scan"])
         for method, make_masks in methods.items():
             masks[method] = make_masks(layers(model), total, magnitude_mask)
@@ -891,51 +812,30 @@ for ax, kind in zip(axes, networks):
     ticks = []
     for group, tolerance in enumerate(tolerances):
         place = group + 0.25 * np.arange(-1, 2)  # one for each way
-        values = 100 * np.array(
-            [[test_accuracy[kind, tolerance, way, seed] for way in ways] for seed in SEEDS]
-        )
+        values = 100 * np.array([[test_accuracy[kind, tolerance, way, seed] for way in ways] for seed in SEEDS])
         ax.plot(place, values.T, color="grey", linewidth=0.8, zorder=1)
         for column, (way, colour) in enumerate(zip(ways, ("vermilion", "green", "blue"))):
-            ax.scatter(
-                [place[column]] * len(SEEDS),
-                values[:, column],
-                color=COLOURS[colour],
-                zorder=2,
-                marker=MARKERS[list(COLOURS).index(colour)],
-                label=way if group == 0 else None,
-            )
+            ax.scatter([place[column]] * len(SEEDS), values[:, column], color=COLOURS[colour], zorder=2,
+                       marker=MARKERS[list(COLOURS).index(colour)], label=way if group == 0 else None)
         shares = [100 * total_sparsity[kind, tolerance, seed] for seed in SEEDS]
-        ends = dict.fromkeys(
-            [f"{min(shares):.0f}", f"{max(shares):.0f}"]
-        )  # one entry where both read the same
+        ends = dict.fromkeys([f"{min(shares):.0f}", f"{max(shares):.0f}"])  # one entry where both read the same
         ticks.append(f"{100 * tolerance:.0f}\nremoved:\n{' to '.join(ends)} %")
     dense = 100 * np.mean([test_dense[kind, seed] for seed in SEEDS])
     ax.axhline(dense, color="grey", linestyle=":", label="not pruned")
     ax.set_xticks(range(len(tolerances)), ticks)
-    label_axes(
-        ax,
-        x="tolerance of the scan",
-        x_unit="points of accuracy",
-        y="test accuracy",
-        y_unit="%",
-        title=TITLE[kind],
-    )
+    label_axes(ax, x="tolerance of the scan", x_unit="points of accuracy", y="test accuracy", y_unit="%",
+               title=TITLE[kind])
     ax.grid(axis="x", visible=False)
 axes[0].legend(loc="lower left")
 axes[1].set_ylabel("")
-show(
-    fig,
-    alt="Test accuracy of three ways to share one total sparsity, for three tolerances and three seeds, in the "
-    "MLP and the CNN. The scan's choice beats uniform; global pruning does at least as well as the scan in nearly "
-    "every case.",
-)
+show(fig, alt="Test accuracy of three ways to share one total sparsity, for three tolerances and three seeds, in the "
+     "MLP and the CNN. The scan's choice beats uniform; global pruning does at least as well as the scan in nearly "
+     "every case.")
 
 print("Drop of validation accuracy, in points   each layer alone, added up   all layers together")
 for kind in networks:
     for tolerance in tolerances:
-        added, joint = (
-            [drops[kind, tolerance, seed] for seed in SEEDS] for drops in (added_drop, joint_drop)
-        )
+        added, joint = ([drops[kind, tolerance, seed] for seed in SEEDS] for drops in (added_drop, joint_drop))
         added, joint = (in_percent(drops).removesuffix(" %") for drops in (added, joint))
         print(f"{TITLE[kind]}, tolerance {100 * tolerance:.0f} {added:>47} {joint:>21}")
 
@@ -993,11 +893,7 @@ from pathlib import Path
 def summary(values):
     """Mean and standard deviation over the seeds, and the single values, as fractions."""
     values = [round(float(value), 6) for value in values]
-    return {
-        "mean": round(float(np.mean(values)), 6),
-        "sd": round(float(np.std(values, ddof=1)), 6),
-        "seeds": values,
-    }
+    return {"mean": round(float(np.mean(values)), 6), "sd": round(float(np.std(values, ddof=1)), 6), "seeds": values}
 
 
 def by_percent(xs, rows):
@@ -1027,25 +923,17 @@ if folder := os.environ.get("LABKIT_RECORD"):
                 "sparsity": summary(threshold_total[kind]),
                 "layers": {name: summary(values[:, at]) for name, values in by_threshold[kind].items()},
             },
-            "rows": {
-                rule.replace(" ", "_"): by_percent(row_sparsities, row_accuracy[kind, rule])
-                for rule in row_rules
-            },
+            "rows": {rule.replace(" ", "_"): by_percent(row_sparsities, row_accuracy[kind, rule]) for rule in row_rules},
             "rules": {rule: by_percent(rule_sparsities, rule_accuracy[kind, rule]) for rule in rules},
             **{method: by_percent(totals, shared_accuracy[kind, method]) for method in methods},
             "global_layers": {name: by_percent(totals, rows) for name, rows in global_shares[kind].items()},
-            "scan": {
-                name: by_percent(sparsities, [scan[name] for scan in scans[kind]]) for name in scans[kind][0]
-            },
+            "scan": {name: by_percent(sparsities, [scan[name] for scan in scans[kind]]) for name in scans[kind][0]},
             "chosen": {
                 f"{100 * tolerance:g}": {
                     "total_sparsity": over_seeds(total_sparsity, kind, tolerance),
                     "added_drop": over_seeds(added_drop, kind, tolerance),
                     "joint_drop": over_seeds(joint_drop, kind, tolerance),
-                    "test": {
-                        way: summary([test_accuracy[kind, tolerance, way, seed] for seed in SEEDS])
-                        for way in ways
-                    },
+                    "test": {way: summary([test_accuracy[kind, tolerance, way, seed] for seed in SEEDS]) for way in ways},
                 }
                 for tolerance in tolerances
             },
