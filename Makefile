@@ -16,8 +16,8 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
 demo: setup  ## grade a bundled class, print the gradebook, write build/report/index.html
 	$(BIN)/python -m autograder demo
 
-lab: setup  ## open JupyterLab on your own copy of the notebooks, in my_labs/
-	$(BIN)/python -m autograder lab
+lab: setup  ## open JupyterLab on your own copy of the notebooks, in my_labs/; ARGS go to JupyterLab
+	$(BIN)/python -m autograder lab $(ARGS)
 
 test: setup  ## every test
 	$(BIN)/python -m pytest

@@ -32,7 +32,7 @@ Seed = Annotated[
     int | None, typer.Option(help="Seed of the hidden checks, to repeat a run; else drawn anew.")
 ]
 CourseFolder = Annotated[Path, typer.Option("--course", help="The nbgrader course folder.")]
-COURSE = BUILD / "nbgrader"
+COURSE, MY_LABS = BUILD / "nbgrader", ROOT / "my_labs"
 
 
 def main() -> None:
@@ -228,16 +228,20 @@ def release(
     out.print(f"{len(files)} files in {out_folder}", soft_wrap=True)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(
-    folder: Annotated[Path, typer.Option(help="Where your copy of the notebooks is kept.")] = ROOT
-    / "my_labs",
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option(help="Where your copy of the notebooks is kept.")] = MY_LABS,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on your own copy of the notebooks; a copy that exists is never overwritten."""
+    """Open JupyterLab on your own copy of the notebooks; a copy that exists is never overwritten.
+
+    Other options are JupyterLab's own, such as --allow-root or --port=8890.
+    """
     copy_labs(folder)
     arguments = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
-    os.execv(sys.executable, arguments + ([] if browser else ["--no-browser"]))
+    arguments += context.args if browser else ["--no-browser", *context.args]
+    os.execv(sys.executable, arguments)
 
 
 def copy_labs(folder: Path) -> None:

@@ -42,7 +42,11 @@ def _judge(lab: str) -> subprocess.Popen:
             [sys.executable, "-m", "autograder.judge_process", lab],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        process.seed = json.loads(process.stdout.readline())["seed"]
+        if not (greeting := process.stdout.readline()):
+            raise RuntimeError(
+                "the judge did not start; install this course in the environment that runs nbgrader"
+            )
+        process.seed = json.loads(greeting)["seed"]
         atexit.register(process.kill)
         _judges[lab] = process
     return _judges[lab]

@@ -17,8 +17,11 @@ DATA = (
 
 
 def learner_requirements(text: str) -> str:
-    """The part of requirements.txt that a learner needs: everything above the grader's heading."""
-    return text.split("# What the grader needs:")[0].rstrip() + "\nnbgrader>=0.9.5,<0.10\n"
+    """What a learner needs of requirements.txt: the lines above the grader's heading, and nbgrader for Validate."""
+    learner, grader = text.split("# What the grader needs:")
+    lines = [line for line in learner.splitlines() if line and not line.startswith("#")]
+    lines += [line for line in grader.splitlines() if line.startswith("nbgrader")]
+    return "\n".join(lines) + "\n"
 
 
 def release(labs: list[Lab], out: Path) -> list[Path]:
