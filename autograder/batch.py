@@ -58,9 +58,8 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
     if submitted and submitted.resolve() != (course.root / "submitted").resolve():
         for student in students:
             target = course.folder("submitted", lab, student)
-            arriving = target.with_name(
-                f".{lab.stem}.arriving"
-            )  # the old one stays until the new one is complete
+            # The old one stays until the new one is complete.
+            arriving = target.with_name(f".{lab.stem}.arriving")
             shutil.rmtree(arriving, ignore_errors=True)
             shutil.copytree(submitted / student / lab.stem, arriving, symlinks=True)
             shutil.rmtree(target, ignore_errors=True)

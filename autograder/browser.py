@@ -65,7 +65,7 @@ def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
 
 
 @contextlib.contextmanager
-def browser_page(width: int = 1280, height: int = 1600, scale: float = 1) -> Iterator:
+def browser_page(width: int = 1280, height: int = 1600) -> Iterator:
     """A page of a headless browser. Raises RuntimeError where no browser is installed."""
     if BROWSER is None:
         raise RuntimeError(NO_BROWSER)
@@ -73,7 +73,7 @@ def browser_page(width: int = 1280, height: int = 1600, scale: float = 1) -> Ite
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
+        page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
         yield page
         browser.close()

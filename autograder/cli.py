@@ -112,8 +112,8 @@ def verification_table(found: dict, seeds: int) -> Table:
     for stem, v in found.items():
         table.add_row(
             stem.split("_")[0], f"{v.functions}", f"{v.checks}", f"{v.caught}/{v.wrong_answers}",
-            f"{v.named}/{v.wrong_answers}", f"{v.accepted}/{v.alternatives}", f"{v.blank_score:g}", f"{v.reference_score:g}/{v.max_score:g}",
-            f"{v.seconds_whole:g}", f"{v.seconds_graded:g}",
+            f"{v.named}/{v.wrong_answers}", f"{v.accepted}/{v.alternatives}", f"{v.blank_score:g}",
+            f"{v.reference_score:g}/{v.max_score:g}", f"{v.seconds_whole:g}", f"{v.seconds_graded:g}",
         )  # fmt: skip
     return table
 

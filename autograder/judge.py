@@ -102,6 +102,10 @@ class Judge:
         except Malformed as error:
             return Verdict(question, 0.0, max_points, f"The checks gave no usable result: {error}.")
 
+    def judge_answer(self, answer: Answer) -> Verdict:
+        """Judge an answer of the bank, out of one point, as if a learner had handed it in."""
+        return self.judge(answer.question, 1.0, self.outcomes(answer.question, answer.function))
+
     def judge(self, question: str, max_points: float, outcomes: dict[str, dict]) -> Verdict:
         """Compare the learner's outcomes with the reference's, check by check, and name the likely mistakes."""
         reference, verdicts = self.reference(question), []

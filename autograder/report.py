@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from autograder.batch import Result, read_score
 from autograder.course import Course
+from autograder.feedback import likely
 from autograder.labs import BUILD, ROOT, Lab, UsageError
 
 TEMPLATES = ROOT / "autograder" / "templates"
@@ -78,6 +79,7 @@ def write_report(course: Course, lab: Lab, folder: Path = BUILD / "report") -> P
     results = read_results(course, lab)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
     environment.filters["code"] = code
+    environment.globals["likely"] = likely
     pages = folder / "feedback"
     shutil.rmtree(pages, ignore_errors=True)
     pages.mkdir(parents=True)

@@ -56,7 +56,7 @@ def verify_bank(lab: Lab, seeds: range) -> dict[str, set[str]]:
     for seed in seeds:
         judge = Judge(lab, seed)
         for answer in judge.wrong:
-            verdict = judge.judge(answer.question, 1.0, judge.outcomes(answer.question, answer.function))
+            verdict = judge.judge_answer(answer)
             passed = [item.passed for item in verdict.checks]
             if first.setdefault(answer.name, passed) != passed:
                 failed["steady"].add(answer.name)
@@ -65,8 +65,7 @@ def verify_bank(lab: Lab, seeds: range) -> dict[str, set[str]]:
             if verdict.causes != [answer.sentence]:
                 failed["named"].add(answer.name)
         for answer in judge.right:
-            verdict = judge.judge(answer.question, 1.0, judge.outcomes(answer.question, answer.function))
-            if not verdict.full:
+            if not judge.judge_answer(answer).full:
                 failed["accepted"].add(answer.name)
     return failed
 

@@ -31,17 +31,8 @@ from autograder.function_source import FunctionSource, SliceError, names_defined
 from autograder.labs import ROOT, Lab, UsageError
 
 TAGS = {
-    "lab",
-    "setup",
-    "exercise",
-    "visible-check",
-    "graded",
-    "given",
-    "experiment",
-    "record",
-    "question",
-    "written",
-}
+    "lab", "setup", "exercise", "visible-check", "graded", "given", "experiment", "record", "question", "written",
+}  # fmt: skip
 IMPORT = re.compile(r"from solutions\.(lab\d\d_\w+) import (\w+)")
 HEADING = re.compile(r"^### Exercise (\w+)[ \t]*$", re.MULTILINE)
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -132,9 +123,10 @@ class Weaver:
             raise WeaveError(
                 f'labs/source/{self.stem}.py holds no cell; begin it with # %% [markdown] tags=["lab"].'
             )
+        self.number, self.cell = 1, notebook.cells[0]
+        if self.text.lstrip().startswith("# ---"):
+            raise self._fail("it begins with a jupytext header; take it out, weaving writes the metadata")
         for self.number, self.cell in enumerate(notebook.cells, start=1):
-            if self.text.lstrip().startswith("# ---"):
-                raise self._fail("it begins with a jupytext header; take it out, weaving writes the metadata")
             if "nbgrader" in self.cell.metadata:
                 raise self._fail("it carries nbgrader metadata; take it out, weaving writes it from the tags")
             if self.cell.cell_type == "raw":
@@ -196,10 +188,12 @@ class Weaver:
         weave_as = {
             "lab": self._weave_opening, "setup": self._weave_setup, "exercise": self._weave_exercise,
             "visible-check": self._weave_visible_check, "graded": self._weave_graded, "given": self._weave_given,
-            "experiment": self._weave_experiment, "written": self._weave_written,
+            "experiment": self._weave_experiment, "record": self._leave_out, "written": self._weave_written,
         }  # fmt: skip
-        if tag != "record":
-            weave_as.get(tag, self._weave_plain)()
+        weave_as.get(tag, self._weave_plain)()
+
+    def _leave_out(self) -> None:
+        """A record cell is no part of the notebook."""
 
     def _weave_opening(self) -> None:
         title, *rest = self.cell.source.split("\n")
