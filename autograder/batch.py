@@ -1,40 +1,52 @@
-"""Grade a class: every submission into the nbgrader gradebook, and no submission stops another."""
+"""Grade a class: submissions side by side, one writer to the gradebook, and no submission stops another."""
 
+import contextlib
 import json
-import platform
+import os
 import shutil
-import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-import nbformat
-import torch
-
-from autograder.course import Course, last_line, quiet_nbgrader
-from autograder.feedback import VERDICT_MIME
-from autograder.judge import draw_seed
+from autograder.course import Course
+from autograder.gradebook import Ledger, only_one
 from autograder.labs import Lab, UsageError
-from autograder.submission import SubmissionError, read_submission
+from autograder.result import Result
+from autograder.submission import SubmissionError, read_bytes, read_other_files
+from autograder.task import Task, digest, draw_seed, write_files
+from autograder.workers import DaskWorkers, LocalWorkers
+
+ATTEMPTS = 5  # at one submission, where the grader's own processes die under it
 
 
-@dataclass
-class Result:
-    """How one submission went; kept as JSON beside the gradebook, for feedback pages and the class report.
+@dataclass(frozen=True)
+class Options:
+    """How to grade.
 
-    `problem` is empty where the submission could be graded. `verdicts` are plain data (judge.Verdict.plain).
+    Attributes:
+        seed: of the hidden checks, one for the run; None draws one.
+        force: grade again also what is graded already.
+        isolation: "sandbox" or "none".
+        jobs: how many at a time on this machine; 0 takes the number of cores.
+        scheduler: the address of a dask scheduler, or "".
+        limits: fields of sandbox.Limits that differ from its defaults.
     """
 
-    student: str
-    lab: str
-    seed: int
-    score: float
-    max_score: float
-    needs_manual_grade: bool
-    problem: str = ""
-    verdicts: list[dict] = field(default_factory=list)
-    seconds: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    force: bool = False
+    isolation: str = "sandbox"
+    jobs: int = 0
+    scheduler: str = ""
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def workers(self, course: Course):
+        if self.scheduler:
+            return DaskWorkers(self.scheduler)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return LocalWorkers(self.jobs or cores, self.isolation, hidden=[str(course.root)])
 
 
 def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
@@ -49,7 +61,7 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
     folder = submitted or course.root / "submitted"
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give the folder of the submissions with --submitted.")
-    students = sorted(path.parent.name for path in folder.glob(f"*/{lab.stem}") if path.is_dir())
+    students = sorted(path.name for path in folder.iterdir() if is_folder(path) and is_folder(path / lab.stem))
     if not students:
         raise UsageError(
             f"{folder} holds no submission of {lab.stem}; expected are files like "
@@ -57,79 +69,134 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
         )
     if submitted and submitted.resolve() != (course.root / "submitted").resolve():
         for student in students:
-            target = course.folder("submitted", lab, student)
-            # The old one stays until the new one is complete.
-            arriving = target.with_name(f".{lab.stem}.arriving")
-            shutil.rmtree(arriving, ignore_errors=True)
-            shutil.copytree(submitted / student / lab.stem, arriving, symlinks=True)
-            shutil.rmtree(target, ignore_errors=True)
-            arriving.rename(target)
+            copied = lambda target, student=student: shutil.copytree(
+                submitted / student / lab.stem, target, symlinks=True, ignore=not_regular
+            )
+            replace_folder(course.folder("submitted", lab, student), copied)
     return students
 
 
-def grade(course: Course, lab: Lab, students: list[str], seed: int | None = None) -> Iterator[Result]:
-    """Grade the collected submissions one after another; yield each result when it is in the gradebook.
+def is_folder(path: Path) -> bool:
+    """A folder itself, not a link to one: a submission ends at its own folder."""
+    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+
+
+def not_regular(folder: str, names: list[str]) -> list[str]:
+    """What of a folder is neither a file, a folder, nor a link: to copy a pipe would wait for ever."""
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())]
+
+
+def replace_folder(target: Path, fill) -> None:
+    """Make a folder anew with `fill(folder)`; the old one stays until the new one is complete."""
+    arriving = target.with_name(f".{target.name}.arriving")
+    shutil.rmtree(arriving, ignore_errors=True)
+    arriving.parent.mkdir(parents=True, exist_ok=True)
+    fill(arriving)
+    if target.is_symlink():
+        target.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    arriving.rename(target)
+
+
+def grade(course: Course, lab: Lab, students: list[str], options: Options | None = None) -> Iterator[Result]:
+    """Grade the collected submissions; yield each result when it is in the gradebook, in the order they get there.
+
+    A submission counts as graded when the gradebook holds its record for the same files and the same version of the
+    lab; such a one is not graded again. A run that was killed goes on where it was.
 
     Args:
         course: the course folder; the lab's rows are made in its gradebook first.
         students: as `collect` returned them.
-        seed: of the hidden checks, one for the run; None draws one.
 
     Raises:
-        UsageError: if the lab cannot be woven or released.
+        UsageError: if the lab cannot be released, no sandbox can be made, the course is being graded by another
+            process, or the grader's own processes died again and again. What is in the gradebook stays there.
     """
-    seed = draw_seed() if seed is None else seed
-    course.prepare(lab)
-    results = course.root / "results" / lab.stem
-    results.mkdir(parents=True, exist_ok=True)
-    for student in students:
-        result = grade_submission(course, lab, student, seed)
-        (results / f"{student}.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-        yield result
+    options = options or Options()
+    seed = draw_seed() if options.seed is None else options.seed
+    with only_one(course.root / ".grading"), contextlib.ExitStack() as stack:
+        workers = stack.enter_context(options.workers(course))
+        course.prepare(lab)
+        ledger = stack.enter_context(Ledger(course.db_url, course.config()))
+        truth = json.dumps(course.true_cells(lab))
+        known = {} if options.force else {result.student: result for result in ledger.results(lab.stem)}
+        waiting, running, attempts = deque(students), {}, {}
+        while waiting or running:
+            while waiting and len(running) < 2 * workers.count:
+                student = waiting.popleft()
+                task = read_task(course, lab, student, seed, truth, options)
+                before = known.get(student)
+                if before and (before.content, before.version) == (task.content, task.version):
+                    yield before
+                    continue
+                running[workers.submit(task)] = task
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                outcome = outcome_of(future, workers)
+                if outcome is None:
+                    attempts[task.student] = attempts.get(task.student, 0) + 1
+                    if attempts[task.student] == ATTEMPTS:
+                        raise UsageError(
+                            f"The grader's own processes died {ATTEMPTS} times while {task.student} was graded; is there "
+                            "enough memory? Run it again: what is graded is kept."
+                        )
+                    waiting.appendleft(task.student)
+                    workers.renew()
+                    continue
+                yield enter(course, lab, ledger, task, *outcome)
 
 
-def grade_submission(course: Course, lab: Lab, student: str, seed: int) -> Result:
-    """Grade one submission with nbgrader's autograde; one that cannot be graded gets 0 and the reason."""
-    start, verdicts, problem = time.perf_counter(), [], ""
+def outcome_of(future: Future, workers) -> tuple[Result, str] | None:
+    """What a worker returned; None where the grader's own processes died, and the submission is to be graded again."""
     try:
-        read_submission(course.notebook("submitted", lab, student), lab)
-        with quiet_nbgrader():
-            api = course.api()
-            api.config.ExecuteAndJudge.seed = seed
-            outcome = api.autograde(lab.stem, student, force=True, create=True)
-        if not outcome["success"]:
-            raise SubmissionError(f"The notebook could not be graded: {last_line(outcome)}")
-        verdicts = read_verdicts(course.notebook("autograded", lab, student))
+        return future.result()
+    except Exception as error:
+        if not workers.lost(error):
+            raise
+    return None
+
+
+def read_task(course: Course, lab: Lab, student: str, seed: int, truth: str, options: Options) -> Task:
+    """Read a submission's files; what cannot be read becomes the task's problem."""
+    folder, name = course.folder("submitted", lab, student), f"{lab.stem}.ipynb"
+    notebook, problem = None, ""
+    try:
+        notebook = read_bytes(folder / name)
     except SubmissionError as error:
         problem = str(error)
-        give_zero(course, lab, student)
-    score, max_score, manual = read_score(course, lab, student)
-    return Result(
-        student, lab.stem, seed, score, max_score, manual, problem, verdicts,
-        round(time.perf_counter() - start, 3), {"python": platform.python_version(), "torch": torch.__version__},
-    )  # fmt: skip
+    files = read_other_files(folder, name)
+    content = digest(problem.encode() if notebook is None else notebook, files)
+    return Task(student, lab.stem, seed, content, lab.version, notebook, truth, problem, files,
+                options.limits, options.isolation)  # fmt: skip
 
 
-def read_verdicts(path: Path) -> list[dict]:
-    """The verdicts that an autograded notebook carries in its outputs, as plain data."""
-    notebook = nbformat.read(path, as_version=4)
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output["data"][VERDICT_MIME] for output in outputs if VERDICT_MIME in output.get("data", {})]
+def enter(course: Course, lab: Lab, ledger: Ledger, task: Task, result: Result, text: str) -> Result:
+    """Write a submission's executed notebook into autograded/, then its result into the gradebook."""
+    target = course.folder("autograded", lab, task.student)
+    timestamp = course.folder("submitted", lab, task.student) / "timestamp.txt"
+
+    def fill(folder: Path) -> None:
+        write_files(task.files, folder)
+        folder.mkdir(exist_ok=True)
+        (folder / f"{lab.stem}.ipynb").write_text(text, encoding="utf-8")
+        if timestamp.is_file() and not timestamp.is_symlink():
+            shutil.copyfile(timestamp, folder / "timestamp.txt")
+
+    if text:
+        replace_folder(target, fill)
+    else:
+        shutil.rmtree(target, ignore_errors=True)
+    ledger.commit(result, read_timestamp(timestamp))
+    result.score, result.max_score, result.needs_manual_grade = ledger.score(lab.stem, task.student)
+    return result
 
 
-def give_zero(course: Course, lab: Lab, student: str) -> None:
-    """Record a submission that cannot be graded: it is in the gradebook, with 0 for every question."""
-    with quiet_nbgrader(), course.gradebook() as gradebook:
-        gradebook.update_or_create_student(student)
-        submission = gradebook.update_or_create_submission(lab.stem, student)
-        for notebook in submission.notebooks:
-            for grade in notebook.grades:
-                grade.auto_score, grade.needs_manual_grade = 0, False
-        gradebook.db.commit()
+def read_timestamp(path: Path) -> datetime | None:
+    """When a submission was handed in, as nbgrader's exchange writes it down; None where it does not say."""
+    from nbgrader.utils import parse_utc
 
-
-def read_score(course: Course, lab: Lab, student: str) -> tuple[float, float, bool]:
-    """(score, maximum, whether something waits for a person) of one submission, from the gradebook."""
-    with course.gradebook() as gradebook:
-        submission = gradebook.find_submission(lab.stem, student)
-        return float(submission.score), float(submission.max_score), bool(submission.needs_manual_grade)
+    try:
+        return parse_utc(read_bytes(path)[:200].decode().strip())
+    except (SubmissionError, ValueError, OverflowError):
+        return None

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder.labs import BUILD, ROOT, UsageError, all_labs, find_lab, find_labs
+
+
+class Isolation(StrEnum):
+    sandbox = "sandbox"
+    none = "none"
+
 
 # torch and nbgrader are imported inside the commands that need them: --help answers at once.
 
@@ -32,6 +39,9 @@ Seed = Annotated[
     int | None, typer.Option(help="Seed of the hidden checks, to repeat a run; else drawn anew.")
 ]
 CourseFolder = Annotated[Path, typer.Option("--course", help="The nbgrader course folder.")]
+Database = Annotated[
+    str, typer.Option(envvar="GRADEBOOK_URL", help="SQLAlchemy's URL of the gradebook; else SQLite in the course folder.")
+]
 COURSE, MY_LABS = BUILD / "nbgrader", ROOT / "my_labs"
 
 
@@ -128,10 +138,10 @@ def check(
     if not notebook.is_file():
         raise UsageError(f"There is no file {notebook}.")
     from autograder.feedback import as_text
-    from autograder.judge import draw_seed
     from autograder.kernel import run_notebook
     from autograder.repair import nbgrader_cells, repair
     from autograder.submission import lab_of_file, read_submission_or_refuse
+    from autograder.task import draw_seed
     from autograder.weave import weave as weave_lab
 
     lab = lab_of_file(notebook)
@@ -159,28 +169,38 @@ def grade(
     ] = None,
     seed: Seed = None,
     course: CourseFolder = COURSE,
+    db_url: Database = "",
+    force: Annotated[bool, typer.Option("--force", help="Grade again also what is graded already.")] = False,
+    isolation: Annotated[Isolation, typer.Option(help="none: without a sandbox, the work of people you trust.")] = Isolation.sandbox,
+    jobs: Annotated[int, typer.Option(min=0, help="How many at a time; 0: as many as there are cores.")] = 0,
+    scheduler: Annotated[str, typer.Option(help="Grade on the dask cluster of this scheduler: tcp://HOST:8786.")] = "",
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 30,
+    memory: Annotated[float, typer.Option(min=0.5, help="GB that one submission may hold.")] = 2,
 ) -> None:
-    """Grade a class into the nbgrader gradebook."""
+    """Grade a class into the nbgrader gradebook, each notebook in a sandbox."""
     found = find_lab(lab)
-    from autograder.batch import collect
+    from autograder.batch import Options, collect
     from autograder.course import Course
 
-    folder = Course(course.resolve())
-    results = grade_with_progress(folder, found, collect(folder, found, submitted), seed)
+    folder = Course(course.resolve(), db_url)
+    limits = {"cell_seconds": timeout, "memory": int(memory * 2**30)}
+    options = Options(seed, force, isolation.value, jobs, scheduler, limits)
+    results = grade_with_progress(folder, found, collect(folder, found, submitted), options)
     out.print(grades_table(found.stem, results))
-    out.print(f"gradebook: {folder.root / 'gradebook.db'}", soft_wrap=True)
+    where = "the database of --db-url" if db_url else folder.root / "gradebook.db"
+    out.print(f"gradebook: {where}", soft_wrap=True)
 
 
-def grade_with_progress(course, lab, students: list[str], seed: int | None) -> list:
+def grade_with_progress(course, lab, students: list[str], options) -> list:
     from autograder.batch import grade as grade_class
 
     results = []
     with progress() as bar:
         task = bar.add_task(f"grading {lab.stem}", total=len(students))
-        for result in grade_class(course, lab, students, seed):
+        for result in grade_class(course, lab, students, options):
             results.append(result)
             bar.advance(task)
-    return results
+    return sorted(results, key=lambda result: result.student)
 
 
 def grades_table(stem: str, results: list, stories: dict[str, str] | None = None) -> Table:
@@ -208,13 +228,26 @@ def lost_points(verdicts: list[dict]) -> str:
 
 
 @app.command()
-def report(lab: LabName, course: CourseFolder = COURSE) -> None:
-    """Write build/report/index.html, a feedback page for each student, and a CSV."""
+def report(lab: LabName, course: CourseFolder = COURSE, db_url: Database = "") -> None:
+    """Write build/report/index.html, a feedback page for each student, and tables for Canvas and Moodle."""
     found = find_lab(lab)
     from autograder.course import Course
+
+    out.print(f"report: {report_of(Course(course.resolve(), db_url), found)}", soft_wrap=True)
+
+
+def report_of(course, lab) -> Path:
+    """Write the report of what is in a course's gradebook."""
+    from autograder.gradebook import Ledger
+    from autograder.lms import Person
     from autograder.report import write_report
 
-    out.print(f"report: {write_report(Course(course.resolve()), found)}", soft_wrap=True)
+    with Ledger(course.db_url) as ledger:
+        results = ledger.results(lab.stem)
+        people = {student: Person(*row) for student, row in ledger.people().items()}
+    if not results:
+        raise UsageError(f"Nothing of {lab.stem} is graded yet; run `python -m autograder grade {lab.stem}` first.")
+    return write_report(lab, results, people=people)
 
 
 @app.command()
@@ -259,15 +292,15 @@ def copy_labs(folder: Path) -> None:
 @app.command()
 def demo() -> None:
     """Grade a bundled class of real notebooks, print the gradebook, write the report."""
-    from autograder.batch import collect
+    from autograder.batch import Options, collect
     from autograder.course import Course
     from autograder.demo import make_class
-    from autograder.report import write_report
 
     found, course = find_lab("lab03"), Course(BUILD / "demo")
     with err.status("weaving the lab and making the class"):
-        stories = {item.student: item.story for item in make_class(course, found, course.prepare(found))}
-    results = grade_with_progress(course, found, collect(course, found, None), None)
+        course.prepare(found)
+        stories = {item.student: item.story for item in make_class(course, found)}
+    results = grade_with_progress(course, found, collect(course, found, None), Options(force=True))
     out.print(grades_table(found.stem, results, stories))
     out.print(f"gradebook: {course.root / 'gradebook.db'}", soft_wrap=True)
-    out.print(f"report: {write_report(course, found)}", soft_wrap=True)
+    out.print(f"report: {report_of(course, found)}", soft_wrap=True)

@@ -11,7 +11,7 @@ from autograder.course import Course
 from autograder.labs import Lab
 from autograder.repair import grade_id_of
 from autograder.submission import answer_text, fill, solve
-from autograder.weave import Woven
+from autograder.weave import Woven, weave
 from autograder.wrong_answers import Answer, collect
 
 
@@ -24,10 +24,10 @@ class Submission:
     text: str
 
 
-def make_class(course: Course, lab: Lab, woven: Woven) -> list[Submission]:
+def make_class(course: Course, lab: Lab) -> list[Submission]:
     """Write the bundled class into the course's submitted/ folder; what stood there for this lab is replaced."""
     released = nbformat.read(course.notebook("release", lab), as_version=4)
-    submissions = list(bundled_class(lab, released, woven))
+    submissions = list(bundled_class(lab, released, weave(lab)))
     for old in (course.root / "submitted").glob(f"*/{lab.stem}"):
         shutil.rmtree(old)
     for submission in submissions:

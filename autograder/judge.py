@@ -1,6 +1,5 @@
 """The verdict: what the reference observes, whether the learner agrees, and which mistake explains a difference."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -57,11 +56,6 @@ class Verdict:
     def plain(self) -> dict:
         """The verdict as plain data, for a notebook's output or a results file."""
         return asdict(self) | {"causes": self.causes, "certain": self.certain}
-
-
-def draw_seed() -> int:
-    """Draw the seed of a grading run; it is kept in the report so that the run can be repeated."""
-    return secrets.randbits(31)
 
 
 class Judge:

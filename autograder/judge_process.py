@@ -4,8 +4,9 @@ import json
 import sys
 
 from autograder.feedback import display_bundle
-from autograder.judge import Judge, draw_seed
+from autograder.judge import Judge
 from autograder.labs import find_lab
+from autograder.task import draw_seed
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Where things are: the labs, and the files that belong to each of them."""
 
+import hashlib
 import importlib
 import tomllib
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
+JUDGING = ("experiment", "observation", "judge", "kernel", "repair", "weave")
 
 
 class UsageError(Exception):
@@ -56,6 +58,17 @@ class Lab:
     @cached_property
     def checks_source(self) -> str:
         return self.checks_path.read_text(encoding="utf-8")
+
+    @cached_property
+    def version(self) -> str:
+        """A SHA-256 over every text that decides a score: this lab's own, labkit, and the judging modules."""
+        paths = [self.source, self.solution_path, self.checks_path, self.answers_path]
+        paths += sorted((ROOT / "labs" / "labkit").glob("*.py"))
+        paths += [ROOT / "autograder" / f"{name}.py" for name in JUDGING]
+        found = hashlib.sha256()
+        for path in paths:
+            found.update(path.read_bytes())
+        return found.hexdigest()
 
 
 def all_labs() -> list[Lab]:

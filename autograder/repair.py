@@ -1,5 +1,7 @@
 """Repair a submission's nbgrader cells, so that an accident with the notebook costs no more than its own cell."""
 
+import re
+
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook, MissingEntry
@@ -20,15 +22,15 @@ class RepairSubmission(NbGraderPreprocessor):
                 source = gradebook.find_notebook(names["notebook"], names["assignment"])
             except MissingEntry:
                 return nb, resources
-            points = {cell.name: cell.max_score for cell in source.grade_cells}
-            solutions = {cell.name for cell in source.solution_cells}
-            truth = [cell_of_row(row, points, solutions) for row in source.source_cells]
+            truth = true_cells(source)
         repair(nb, truth)
         return nb, resources
 
 
 def repair(nb: NotebookNode, truth: list[NotebookNode]) -> None:
-    """Give each cell the nbgrader metadata that it should have, make copies ordinary cells, put deleted cells back.
+    """Give each cell what it should have, make copies ordinary cells, put deleted cells back.
+
+    That is its nbgrader metadata, its type, and its text where it is locked. No two cells keep the same id.
 
     Args:
         nb: the learner's notebook; it is changed in place.
@@ -36,12 +38,12 @@ def repair(nb: NotebookNode, truth: list[NotebookNode]) -> None:
     """
     expected = {grade_id_of(cell): cell for cell in truth}
     seen = set()
-    for cell in reversed(nb.cells):  # the last cell of a grade_id counts, as in nbgrader
+    for index, cell in reversed(list(enumerate(nb.cells))):  # the last cell of a grade_id counts, as in nbgrader
         name = grade_id_of(cell)
         cell.metadata.pop("nbgrader", None)
         if name in expected and name not in seen:
             seen.add(name)
-            cell.metadata["nbgrader"] = from_dict(expected[name].metadata["nbgrader"])
+            nb.cells[index] = repaired(cell, expected[name])
     previous = None
     for name, cell in expected.items():
         place = {grade_id_of(own): index for index, own in enumerate(nb.cells)}
@@ -50,6 +52,28 @@ def repair(nb: NotebookNode, truth: list[NotebookNode]) -> None:
             previous = name
         elif name in place:
             previous = name
+    give_ids(nb)
+
+
+def repaired(cell: NotebookNode, truth: NotebookNode) -> NotebookNode:
+    """A learner's cell with the metadata and type of the true one, and with its text where that is locked."""
+    if cell.cell_type != truth.cell_type:
+        make = new_code_cell if truth.cell_type == "code" else new_markdown_cell
+        cell = make(cell.source, metadata=cell.metadata)
+    if truth.metadata["nbgrader"]["locked"]:
+        cell.source = truth.source
+    cell.metadata["nbgrader"] = from_dict(truth.metadata["nbgrader"])
+    return cell
+
+
+def give_ids(nb: NotebookNode) -> None:
+    """Give a new id to each cell whose id is missing, malformed or taken."""
+    taken = set()
+    for index, cell in enumerate(nb.cells):
+        own = cell.get("id")
+        if not isinstance(own, str) or not re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", own) or own in taken:
+            own = cell["id"] = f"repaired-{index}"
+        taken.add(own)
 
 
 def nbgrader_cells(nb: NotebookNode) -> list[NotebookNode]:
@@ -62,6 +86,13 @@ def grade_id_of(cell: NotebookNode) -> str | None:
     nbgrader = cell.metadata.get("nbgrader")
     name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
     return name if isinstance(name, str) else None
+
+
+def true_cells(notebook) -> list[NotebookNode]:
+    """A lab's nbgrader cells, in their order, as the gradebook's notebook holds them."""
+    points = {cell.name: cell.max_score for cell in notebook.grade_cells}
+    solutions = {cell.name for cell in notebook.solution_cells}
+    return [cell_of_row(row, points, solutions) for row in notebook.source_cells]
 
 
 def cell_of_row(row, points: dict[str, float], solutions: set[str]) -> NotebookNode:

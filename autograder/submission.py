@@ -2,47 +2,122 @@
 
 import copy
 import json
+import os
+import stat
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from autograder.function_source import slice_function
-from autograder.kernel import lab_of
 from autograder.labs import Lab, UsageError, find_lab
-from autograder.repair import grade_id_of
+from autograder.repair import give_ids, grade_id_of
+
+MAX_BYTES = 32 << 20  # of a notebook
+MAX_CELLS = 2_000
+MAX_OTHER_BYTES, MAX_OTHER_FILES = 10 << 20, 200  # of what is handed in beside it
 
 
 class SubmissionError(Exception):
     """A submission that cannot be graded; the message tells the learner why, in one sentence."""
 
 
-def read_submission(path: Path, lab: Lab) -> NotebookNode:
-    """Read a submitted notebook of `lab`.
+def lab_of(notebook: NotebookNode) -> str | None:
+    """The stem of the lab that a notebook says it belongs to, or None."""
+    course = notebook.metadata.get("pruning_course")
+    stem = course.get("lab") if isinstance(course, dict) else None
+    return stem if isinstance(stem, str) else None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a submitted file.
 
     Raises:
-        SubmissionError: if it is missing, no JSON, no notebook, or the notebook of another lab.
+        SubmissionError: if it is missing, a link, no regular file, or too large.
     """
-    if not path.is_file():
-        raise SubmissionError(f"There is no file {path.name} in the submission.")
     try:
-        text = path.read_text(encoding="utf-8")
-        json.loads(text)
+        # A link could lead out of the submission, and a pipe would keep us waiting.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise SubmissionError(f"There is no file {path.name} in the submission.") from None
+    except OSError as error:
+        raise SubmissionError(f"{path.name} cannot be read ({error.strerror}); hand in a regular file.") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise SubmissionError(f"{path.name} is not a regular file.")
+        if status.st_size > MAX_BYTES:
+            raise SubmissionError(
+                f"{path.name} has {status.st_size / 2**20:.0f} MB, more than the {MAX_BYTES / 2**20:g} MB that are "
+                "graded; clear its outputs and hand it in again."
+            )
+        return file.read(MAX_BYTES)
+
+
+def read_other_files(folder: Path, notebook: str) -> dict[str, bytes]:
+    """The other regular files of a submission, {relative path: content}, up to a number and a size together."""
+    files, left = {}, MAX_OTHER_BYTES
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            relative = str(path.relative_to(folder))
+            if relative in (notebook, "timestamp.txt") or len(files) == MAX_OTHER_FILES:
+                continue
+            try:
+                if path.lstat().st_size > left:
+                    continue
+                files[relative] = read_bytes(path)
+            except (SubmissionError, OSError):
+                continue  # a link, a pipe, a device: nothing that is graded
+            left -= len(files[relative])
+    return files
+
+
+def parse_submission(data: bytes, lab: Lab) -> NotebookNode:
+    """Read a submitted notebook of `lab` from its bytes; its outputs are left out.
+
+    Raises:
+        SubmissionError: if it is no JSON, no notebook, or the notebook of another lab.
+    """
+    name = f"{lab.stem}.ipynb"
+    try:
+        raw = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise SubmissionError(f"{path.name} is not a text file in UTF-8, so it is no notebook.") from None
+        raise SubmissionError(f"{name} is not a text file in UTF-8, so it is no notebook.") from None
     except (ValueError, RecursionError):
-        raise SubmissionError(
-            f"{path.name} is not JSON, so it is no notebook; was it saved completely?"
-        ) from None
+        raise SubmissionError(f"{name} is not JSON, so it is no notebook; was it saved completely?") from None
     try:
-        notebook = nbformat.reads(text, as_version=4)
-        nbformat.validate(notebook)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SubmissionError(f"{path.name} is not a valid notebook: {reason}") from None
+        notebook = read_notebook(raw)
+    except Exception as error:  # whatever JSON may hold
+        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        raise SubmissionError(f"{name} is not a valid notebook: {reason}") from None
     stem = lab_of(notebook)
     if stem not in (None, lab.stem):
-        raise SubmissionError(f"This is the notebook of {stem}, not of {lab.stem}.")
+        raise SubmissionError(f"This is the notebook of {stem[:100]}, not of {lab.stem}.")
+    return notebook
+
+
+def read_notebook(raw: object) -> NotebookNode:
+    """A valid notebook of the current format out of JSON, without outputs. Raises what nbformat raises, ValueError."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("nbformat"), int):
+        raise ValueError("it has no nbformat")
+    if raw["nbformat"] != 4 or not isinstance(raw.get("cells"), list):
+        raise ValueError("it must be of nbformat 4; open it in JupyterLab and save it")
+    if len(raw["cells"]) > MAX_CELLS:
+        raise ValueError(f"it has {len(raw['cells'])} cells, more than {MAX_CELLS}")
+    for cell in raw["cells"]:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    raw["nbformat_minor"] = 5
+    notebook = nbformat.from_dict(raw)
+    for cell in notebook.cells:
+        if isinstance(cell.get("source"), list):
+            cell["source"] = "".join(cell["source"])
+    give_ids(notebook)
+    nbformat.validate(notebook, relax_add_props=True)
+    # What is not text in UTF-8 could not be written again.
+    nbformat.writes(notebook).encode()
     return notebook
 
 
@@ -60,9 +135,9 @@ def lab_of_file(path: Path) -> Lab:
 
 
 def read_submission_or_refuse(path: Path, lab: Lab) -> NotebookNode:
-    """`read_submission` for the person at the keyboard: what is wrong with the file is a UsageError."""
+    """`parse_submission` for the person at the keyboard: what is wrong with the file is a UsageError."""
     try:
-        return read_submission(path, lab)
+        return parse_submission(read_bytes(path), lab)
     except SubmissionError as error:
         raise UsageError(str(error)) from None
 

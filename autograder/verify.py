@@ -12,6 +12,7 @@ from autograder.judge import Judge
 from autograder.kernel import run_notebook
 from autograder.labs import Lab
 from autograder.submission import solve
+from autograder.weave import weave
 
 
 @dataclass
@@ -76,7 +77,8 @@ def verify(lab: Lab, seeds: int = 10) -> Verification:
     judge = Judge(lab, 0)
     with TemporaryDirectory() as folder:
         course = Course(Path(folder) / "course")
-        woven = course.prepare(lab)
+        course.prepare(lab)
+        woven = weave(lab)
         released = nbformat.read(course.notebook("release", lab), as_version=4)
         solved = solve(released, lab, [exercise.name for exercise in woven.exercises])
         blank, _, _ = timed_run(released, lab, folder, whole=False)

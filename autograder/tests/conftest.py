@@ -23,7 +23,8 @@ def lab() -> Lab:
 def graded(lab, tmp_path_factory) -> tuple[Course, dict[str, batch.Result]]:
     """A course folder whose bundled class our grader has graded, and the results by student."""
     course = Course(tmp_path_factory.mktemp("course"))
-    demo.make_class(course, lab, course.prepare(lab))
+    course.prepare(lab)
+    demo.make_class(course, lab)
     results = batch.grade(course, lab, batch.collect(course, lab, None))
     return course, {result.student: result for result in results}
 

@@ -79,12 +79,12 @@ def test_a_cell_that_takes_too_long_costs_its_own_question(solved, lab, tmp_path
     assert sum(points.values()) == 18
 
 
-def test_a_kernel_that_dies_keeps_what_was_earned_before(solved, lab, tmp_path):
+def test_a_kernel_that_dies_costs_the_question_that_killed_it(solved, lab, tmp_path):
     dies = "import os\n\n\ndef global_masks(*a):\n    os._exit(1)"
     points, verdicts = run(fill(solved, {"global_masks": dies}), lab, tmp_path)
     assert points == {
         "threshold_mask": 2, "magnitude_mask": 4, "row_scores": 3, "uniform_masks": 2,
-        "global_masks": 0, "sensitivity_scan": 0, "choose_sparsities": 0,
+        "global_masks": 0, "sensitivity_scan": 4, "choose_sparsities": 3,
     }  # fmt: skip
     assert "died" in verdicts["global_masks"].note
 

@@ -1,0 +1,104 @@
+"""Grade one submission: from the bytes that were handed in to a result and an executed notebook.
+
+A worker knows no gradebook. It gets a task as plain data and returns plain data, so it may be a process on this
+machine or on another one.
+"""
+
+import json
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import torch
+from nbformat import NotebookNode
+from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, LimitOutput
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
+
+from autograder.kernel import ExecuteAndJudge
+from autograder.labs import find_lab
+from autograder.repair import repair
+from autograder.result import Result
+from autograder.submission import SubmissionError, parse_submission
+from autograder.task import Task, write_files
+
+
+class OtherVersion(Exception):
+    """This worker has another version of the course than the one that sent the task."""
+
+
+def grade(task: Task, warm_address: str = "") -> tuple[Result, str]:
+    """Grade a submission. Whatever is in it, this returns.
+
+    Returns:
+        The result, and the executed notebook as text; "" where the submission could not be graded.
+
+    Raises:
+        WarmProcessLost: where the grader's own processes died: grade it again.
+        OtherVersion: where this worker's course is not the sender's.
+        UsageError: where no sandbox can be made.
+    """
+    start = time.perf_counter()
+    lab = find_lab(task.lab)
+    if lab.version != task.version:
+        raise OtherVersion("install the same version of the course on every worker, and start the workers again")
+    result = Result(
+        task.student, task.lab, task.seed, task.content, task.version, task.problem, isolation=task.isolation,
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+    )  # fmt: skip
+    text = ""
+    if not result.problem:
+        try:
+            notebook = parse_submission(task.notebook, lab)
+            sanitize(notebook, task.truth)
+            result.phases["read"] = time.perf_counter() - start
+            execute(notebook, task, result, warm_address)
+            result.scores, result.unanswered = read_scores(notebook)
+            text = nbformat.writes(notebook) + "\n"
+        except SubmissionError as error:
+            result.problem = str(error)
+    result.seconds = time.perf_counter() - start
+    return result, text
+
+
+def sanitize(notebook: NotebookNode, truth: str) -> None:
+    """Give a submitted notebook the cells, kernel and metadata that it should have."""
+    try:
+        ClearOutput().preprocess(notebook, {})
+        repair(notebook, [nbformat.from_dict(cell) for cell in json.loads(truth)])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        CheckCellMetadata().preprocess(notebook, {})
+    except Exception as error:  # whatever may be in a notebook that the format allows
+        raise SubmissionError(f"The notebook's cells cannot be read: {type(error).__name__}: {error}") from None
+
+
+def execute(notebook: NotebookNode, task: Task, result: Result, warm_address: str) -> None:
+    """Execute and judge a sanitized notebook, in place; what happened goes into the result."""
+    folder = tempfile.mkdtemp(prefix="submission-")
+    try:
+        write_files(task.files, Path(folder))
+        executor = ExecuteAndJudge(
+            lab_stem=task.lab, seed=task.seed, isolation=task.isolation, limits=task.limits,
+            warm_address=warm_address, files=folder if task.files else None,
+        )  # fmt: skip
+        executor.preprocess(notebook, {"metadata": {"path": folder}})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    LimitOutput().preprocess(notebook, {})
+    result.verdicts = [verdict.plain() for verdict in executor.verdicts]
+    result.stops, result.layers, result.memory = executor.stops, executor.layers, executor.memory
+    result.phases |= executor.phases
+
+
+def read_scores(notebook: NotebookNode) -> tuple[dict[str, float | None], list[str]]:
+    """nbgrader's own reading of an executed notebook: the score of each grade cell, and the answers left as given."""
+    scores, unanswered = {}, []
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if is_grade(cell):
+            scores[name] = determine_grade(cell)[0]
+        if is_solution(cell) and cell.metadata.nbgrader.get("checksum") == compute_checksum(cell):
+            unanswered.append(name)
+    return scores, unanswered

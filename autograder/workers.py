@@ -1,0 +1,129 @@
+"""Where submissions are graded side by side: processes of this machine, or a dask cluster.
+
+Both are the standard library's Executor underneath; what is added is how to go on after a process was killed.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from autograder.labs import UsageError
+from autograder.provisioner import WarmProcess, WarmProcessLost
+
+
+class LocalWorkers:
+    """Grader processes on this machine, and one warm process from which all of their kernels are forked.
+
+    Args:
+        count: how many.
+        isolation: "sandbox" or "none".
+        hidden: folders that no kernel may see.
+
+    Raises:
+        UsageError: where no sandbox can be made here; from the first `submit`.
+    """
+
+    def __init__(self, count: int, isolation: str, hidden: Iterable[str] = ()):
+        self.count, self._isolation, self._hidden = count, isolation, list(hidden)
+        self._warm = self._start_warm_process()
+        self._context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+        if sys.platform != "win32":
+            self._context.set_forkserver_preload(["autograder.worker"])
+        self._pool = self._start_pool()
+
+    def _start_warm_process(self) -> WarmProcess | None:
+        return WarmProcess(self._hidden) if self._isolation == "sandbox" else None
+
+    def _start_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.count, mp_context=self._context, initializer=end_with_parent)
+
+    def submit(self, task) -> Future:
+        """Have a submission graded; the future holds worker.grade's result, or what it raised."""
+        address = self._warm.wait_until_ready().address if self._warm else ""
+        return self._pool.submit(grade_task, task, address)
+
+    def renew(self) -> None:
+        """Start again what was killed."""
+        if self._warm and not self._warm.alive:
+            self._warm.close()
+            self._warm = self._start_warm_process()
+        with contextlib.suppress(BrokenProcessPool):
+            self._pool.submit(os.getpid)
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._start_pool()
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether an error says that the grader's own processes died."""
+        return isinstance(error, (BrokenProcessPool, WarmProcessLost))
+
+    def pids(self) -> dict[str, list[int]]:
+        """The processes, by what they do; for those who watch or test them."""
+        workers = list(self._pool._processes or {})
+        return {"worker": workers, "warm": [self._warm.pid] if self._warm else []}
+
+    def __enter__(self) -> "LocalWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._warm:
+            self._warm.close()
+
+
+class DaskWorkers:
+    """The workers of a dask.distributed cluster; each starts a warm process of its own.
+
+    Raises:
+        UsageError: where dask is not installed, or no scheduler answers.
+    """
+
+    def __init__(self, address: str):
+        try:
+            from dask.distributed import Client
+            from distributed.scheduler import KilledWorker
+        except ImportError:
+            raise UsageError("--scheduler needs dask: pip install distributed.") from None
+        try:
+            self._client = Client(address, timeout=20)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"No dask scheduler answers at {address} ({error}); start one with `dask scheduler`.") from None
+        self._killed = KilledWorker
+        self.count = max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, task) -> Future:
+        return self._client.get_executor(pure=False).submit(grade_task, task, "")
+
+    def renew(self) -> None:
+        """The cluster starts its workers itself; each of them its warm process."""
+
+    def lost(self, error: BaseException) -> bool:
+        return isinstance(error, (WarmProcessLost, self._killed))
+
+    def __enter__(self) -> "DaskWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+def grade_task(task, address: str):
+    """`worker.grade`, imported where it runs: the process that hands out the work needs no torch."""
+    from autograder.worker import grade
+
+    return grade(task, address)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends, and leave Ctrl-C to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() == 1:
+            os._exit(1)
