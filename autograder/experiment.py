@@ -66,6 +66,8 @@ class Check:
         experiment: `experiment(lab, rng) -> observations`; `rng` is a seeded torch.Generator on the CPU.
         tolerance: one for all numbers, or {key: Tolerance} for the keys of the dictionary that it returns.
         weight: its share of the question's points.
+        measure: `measure(answer, rng) -> observations`, or None. It runs in the grader's process, on what the
+            experiment handed out and with a generator of the same seed, and it is what it returns that is compared.
     """
 
     question: str
@@ -74,10 +76,22 @@ class Check:
     experiment: Callable
     tolerance: Tolerance | dict[str, Tolerance]
     weight: float
+    measure: Callable | None = None
 
 
-def check(question: str, *, tolerance: Tolerance | dict[str, Tolerance] = exact, weight: float = 1.0):
-    """Declare the decorated function to be a check of `question`; its docstring is the rule that it tests."""
+def check(question: str, *, tolerance: Tolerance | dict[str, Tolerance] = exact, weight: float = 1.0,
+          measure: Callable | None = None):  # fmt: skip
+    """Declare the decorated function to be a check of `question`; its docstring is the rule that it tests.
+
+    Raises:
+        ValueError: if the rule is missing, the name is taken, or a one-sided tolerance has no `measure`: a learner's
+            process can claim any error to be zero, so an error is measured outside of it.
+    """
+    tolerances = tolerance.values() if isinstance(tolerance, dict) else [tolerance]
+    if measure is None and any(item.side != "both" for item in tolerances):
+        raise ValueError(
+            f"a check of {question} is one-sided: give `measure`, which computes the number outside"
+        )
 
     def register(experiment):
         rule = " ".join((experiment.__doc__ or "").split())
@@ -86,7 +100,7 @@ def check(question: str, *, tolerance: Tolerance | dict[str, Tolerance] = exact,
         checks = CHECKS.setdefault(question, [])
         if any(other.name == experiment.__name__ for other in checks):
             raise ValueError(f"{question} has two checks named {experiment.__name__}")
-        checks.append(Check(question, experiment.__name__, rule, experiment, tolerance, weight))
+        checks.append(Check(question, experiment.__name__, rule, experiment, tolerance, weight, measure))
         return experiment
 
     return register
@@ -126,7 +140,7 @@ class Lab:
 
 def run_check(item: Check, namespace: dict, seed: int) -> dict:
     """Run one experiment and encode its outcome: {"observed": node} or {"error": {type, message, line}}."""
-    own_seed = zlib.crc32(f"{seed}/{item.question}/{item.name}".encode())
+    own_seed = seed_of(item, seed)
     torch.manual_seed(own_seed)  # for a function that draws from the global generators
     np.random.seed(own_seed)
     random.seed(own_seed)
@@ -137,6 +151,11 @@ def run_check(item: Check, namespace: dict, seed: int) -> dict:
         return {"error": {"type": "TimeLimit", "message": "stopped at the time limit", "line": ""}}
     except BaseException as error:
         return {"error": describe(error)}
+
+
+def seed_of(item: Check, seed: int) -> int:
+    """The seed of one check in a run, so that no check depends on another one."""
+    return zlib.crc32(f"{seed}/{item.question}/{item.name}".encode())
 
 
 def describe(error: BaseException) -> dict:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from autograder.experiment import Check, close, load_checks, run_question
+import torch
+
+from autograder.experiment import TEXT, Check, close, encode, load_checks, run_question, seed_of
 from autograder.labs import Lab
-from autograder.observation import Malformed, Node, compare, parse, parse_outcomes, show
+from autograder.observation import Malformed, Node, compare, parse, parse_outcomes, plain, show
 from autograder.wrong_answers import Answer, collect
 
 NOT_WRITTEN = "This exercise is not written yet."
@@ -83,16 +85,38 @@ class Judge:
         """What any trusted function observes as an answer to `question`, computed in this process and kept."""
         if function not in self._outcomes:
             raw = run_question(self.checks[question], {question: function}, self.seed)
-            self._outcomes[function] = {
-                name: outcome if "error" in outcome else {"observed": parse(outcome["observed"])}
-                for name, outcome in raw.items()
-            }
+            self._outcomes[function] = self._measured(
+                question,
+                {
+                    name: outcome if "error" in outcome else {"observed": parse(outcome["observed"])}
+                    for name, outcome in raw.items()
+                },
+            )
         return self._outcomes[function]
+
+    def _measured(self, question: str, outcomes: dict[str, dict]) -> dict[str, dict]:
+        """The outcomes, with what a check measures in the place of what its experiment handed out."""
+        measured = dict(outcomes)
+        for item in self.checks[question]:
+            outcome = outcomes.get(item.name, {})
+            if item.measure is None or "observed" not in outcome:
+                continue
+            rng = torch.Generator().manual_seed(seed_of(item, self.seed))
+            try:
+                found = item.measure(plain(outcome["observed"]), rng)
+            except Exception as error:  # whatever a learner may have handed out
+                message = f"{type(error).__name__}: {error}"
+                measured[item.name] = {
+                    "error": {"type": "Unmeasurable", "message": message[:TEXT], "line": ""}
+                }
+            else:
+                measured[item.name] = {"observed": parse(encode(found))}
+        return measured
 
     def judge_text(self, question: str, max_points: float, text: object) -> Verdict:
         """Judge the JSON text that came out of the learner's process; text that is no observation earns nothing."""
         try:
-            return self.judge(question, max_points, parse_outcomes(text))
+            return self.judge(question, max_points, self._measured(question, parse_outcomes(text)))
         except Malformed as error:
             return Verdict(question, 0.0, max_points, f"The checks gave no usable result: {error}.")
 
@@ -101,7 +125,7 @@ class Judge:
         return self.judge(answer.question, 1.0, self.outcomes(answer.question, answer.function))
 
     def judge(self, question: str, max_points: float, outcomes: dict[str, dict]) -> Verdict:
-        """Compare the learner's outcomes with the reference's, check by check, and name the likely mistakes."""
+        """Compare measured outcomes with the reference's, check by check, and name the likely mistakes."""
         reference, verdicts = self.reference(question), []
         for item in self.checks[question]:
             verdicts.append(self._verdict(item, outcomes.get(item.name), reference[item.name]["observed"]))
@@ -123,6 +147,11 @@ class Judge:
             )
         if "error" in outcome:
             error = outcome["error"]
+            if error["type"] == "Unmeasurable":
+                return CheckVerdict(
+                    item.name, item.rule, False, problem="what came back cannot be measured",
+                    returned=error["message"], expected=show(expected),
+                )  # fmt: skip
             if error["type"] == "TimeLimit":
                 return CheckVerdict(
                     item.name, item.rule, False, problem="it was stopped at the time limit: does it ever end?"

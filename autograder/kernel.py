@@ -10,6 +10,7 @@ new kernel, and the rest of the notebook goes on there.
 
 import atexit
 import functools
+import platform
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_output
@@ -29,7 +31,7 @@ from autograder.feedback import display_bundle
 from autograder.judge import Judge, Verdict
 from autograder.labs import UsageError, find_lab
 from autograder.provisioner import LocalKernelManager, WarmKernelManager, WarmProcess, WarmProcessLost
-from autograder.result import Stop
+from autograder.result import RESOURCE, Result, Stop
 from autograder.sandbox import Limits
 from autograder.task import draw_seed
 
@@ -123,7 +125,21 @@ class ExecuteAndJudge(Execute):
         self._lost: dict[str, str] = {}  # grade_id of a cell that ended its kernel -> what happened
         self._over = ""  # why nothing more can be run
         nb.metadata["pruning_course"] = {"lab": self.judge.lab.stem, "seed": self.judge.seed}
-        return super().preprocess(nb, resources, km)
+        nb, resources = super().preprocess(nb, resources, km)
+        if "nbgrader" in resources:  # SaveResult reads it there
+            result = Result(resources["nbgrader"]["student"], stem, self.judge.seed)
+            self.write_into(result)
+            resources[RESOURCE] = result
+        return nb, resources
+
+    def write_into(self, result: Result) -> None:
+        """Write down in a result how the notebook went."""
+        result.verdicts = [verdict.plain() for verdict in self.verdicts]
+        result.stops, result.layers, result.memory = self.stops, self.layers, self.memory
+        result.isolation = self.isolation
+        result.phases |= self.phases
+        result.seconds = time.monotonic() - self._began
+        result.versions = {"python": platform.python_version(), "torch": torch.__version__}
 
     # --- the kernel ----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from autograder.experiment import BYTES, DEPTH, NODES, TEXT, Tolerance, exact
 
@@ -133,6 +134,22 @@ def _parse_array(raw: dict) -> np.ndarray:
         raise ValueError("shape")
     data = base64.b64decode(raw["data"], validate=True)
     return np.frombuffer(data, dtype=np.dtype(raw["stored"])).reshape(shape)
+
+
+def plain(node: Node) -> object:
+    """What was observed, as the Python objects that it was: tensors with their dtype, arrays, numbers, text."""
+    if node.kind in ("list", "tuple"):
+        items = [plain(item) for item in node.value]
+        return items if node.kind == "list" else tuple(items)
+    if node.kind == "dict":
+        return {plain(key): plain(item) for key, item in node.value}
+    if node.kind == "tensor":
+        return torch.from_numpy(node.value.copy()).to(getattr(torch, node.dtype))
+    if node.kind == "array":
+        return node.value.copy()
+    if node.kind in ("other", "too_large"):
+        raise TypeError(f"it is {show(node)}, which is not plain data")
+    return node.value
 
 
 # --- comparing -------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""The class report and a page for each learner: pure, from the results of one lab to the files below.
+"""The class report and a page for each learner: from the results of one lab, and nothing else, to files.
 
-    build/report/index.html              for the instructor: the class
-    build/report/feedback/STUDENT.html   for one learner: nobody else's data, no code of a hidden check
-    build/report/LAB.csv, LAB.canvas.csv, LAB.moodle.csv
+- index.html is for the instructor: the class.
+- feedback/STUDENT.html is for one learner: nobody else's data stands there, and no code of a hidden check.
+- LAB.csv, LAB.canvas.csv and LAB.moodle.csv hold the scores (autograder/lms.py).
 """
 
 import hashlib
@@ -84,7 +84,7 @@ def write_report(
         loader=FileSystemLoader(ROOT / "autograder" / "templates"), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"code": code, "points": "{:g}".format, "page": page_name}
+    environment.filters |= {"code": code, "points": lambda number: f"{round(number, 2):g}", "page": page_name}
     environment.globals |= {"likely": likely, "lab": lab}
     page, index = environment.get_template("feedback.html"), environment.get_template("report.html")
     swap_pages(

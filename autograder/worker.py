@@ -5,14 +5,12 @@ machine or on another one.
 """
 
 import json
-import platform
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import nbformat
-import torch
 from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, LimitOutput
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
@@ -44,10 +42,8 @@ def grade(task: Task, warm_address: str = "") -> tuple[Result, str]:
     lab = find_lab(task.lab)
     if lab.version != task.version:
         raise OtherVersion("install the same version of the course on every worker, and start the workers again")
-    result = Result(
-        task.student, task.lab, task.seed, task.content, task.version, task.problem, isolation=task.isolation,
-        versions={"python": platform.python_version(), "torch": torch.__version__},
-    )  # fmt: skip
+    result = Result(task.student, task.lab, task.seed, task.content, task.version, task.problem,
+                    isolation=task.isolation)  # fmt: skip
     text = ""
     if not result.problem:
         try:
@@ -87,9 +83,7 @@ def execute(notebook: NotebookNode, task: Task, result: Result, warm_address: st
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     LimitOutput().preprocess(notebook, {})
-    result.verdicts = [verdict.plain() for verdict in executor.verdicts]
-    result.stops, result.layers, result.memory = executor.stops, executor.layers, executor.memory
-    result.phases |= executor.phases
+    executor.write_into(result)
 
 
 def read_scores(notebook: NotebookNode) -> tuple[dict[str, float | None], list[str]]:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from autograder.experiment import observe
-from autograder.judge import NOT_WRITTEN, Judge, draw_seed
+from autograder.judge import NOT_WRITTEN, Judge
 from autograder.labs import find_lab
+from autograder.task import draw_seed
 from autograder.wrong_answers import right, wrong
 
 CHECKS = '''
@@ -340,3 +341,67 @@ def test_what_the_reference_observes_is_computed_once_for_a_whole_class():
 def test_seeds_are_drawn_anew():
     seeds = {draw_seed() for _ in range(20)}
     assert len(seeds) > 15 and all(0 <= seed < 2**31 for seed in seeds)
+
+
+MEASURED = """
+import torch
+from autograder.experiment import at_most, check
+
+
+def problem(rng):
+    return torch.randn(20, 3, generator=rng, dtype=torch.float64), torch.randn(20, generator=rng, dtype=torch.float64)
+
+
+def error(answer, rng):
+    inputs, target = problem(rng)
+    return ((inputs @ answer - target) ** 2).sum()
+
+
+@check("fit", tolerance=at_most(1e-6), measure=error)
+def small(lab, rng):
+    \"\"\"The squared error is as small as it can be.\"\"\"
+    return lab.fit(*problem(rng))
+"""
+
+
+def fit(inputs, target):
+    return torch.linalg.lstsq(inputs, target).solution
+
+
+@wrong("fit", "You return zeros.")
+def zeros(inputs, target):
+    return torch.zeros(inputs.shape[1], dtype=inputs.dtype)
+
+
+def fit_lab():
+    return SimpleNamespace(
+        stem="lab99_fit",
+        checks_source=MEASURED,
+        solution=SimpleNamespace(fit=fit),
+        answers=SimpleNamespace(zeros=zeros),
+    )
+
+
+def test_a_measured_answer_is_right_however_it_was_found():
+    by_normal_equations = lambda x, y: torch.linalg.solve(x.T @ x, x.T @ y)
+    text = observe(MEASURED, "lab99_fit", "fit", {"fit": by_normal_equations}, 5)
+    assert Judge(fit_lab(), 5).judge_text("fit", 2.0, text).points == 2
+
+
+def test_a_measured_answer_that_is_wrong_is_named():
+    text = observe(MEASURED, "lab99_fit", "fit", {"fit": zeros}, 5)
+    verdict = Judge(fit_lab(), 5).judge_text("fit", 2.0, text)
+    assert verdict.points == 0 and verdict.causes == ["You return zeros."]
+
+
+@pytest.mark.parametrize("claim", [-1e9, 0.0, "0", [0.0], torch.zeros(7, dtype=torch.float64)])
+def test_an_error_that_is_claimed_and_not_handed_out_as_an_answer_earns_nothing(claim):
+    text = observe(MEASURED, "lab99_fit", "fit", {"fit": lambda x, y: claim}, 5)
+    verdict = Judge(fit_lab(), 5).judge_text("fit", 2.0, text)
+    assert verdict.points == 0
+    assert verdict.checks[0].problem in ("what came back cannot be measured", "its entry differs")
+
+
+def test_a_one_sided_check_without_a_measure_is_refused():
+    with pytest.raises(ValueError, match="one-sided"):
+        Judge(SimpleNamespace(stem="x", checks_source=MEASURED.replace(", measure=error", "")), 0)

@@ -28,7 +28,11 @@ def result(student: str, score: float = 7.5, points: float = 1.5, **more) -> Res
 
 
 def test_canvas_gets_the_header_the_points_and_one_row_for_each_student():
-    class_ = [result("ada", 20 / 3), result("zoe", needs_manual_grade=True), result("omar", 0.0, problem="Unread.")]
+    class_ = [
+        result("ada", 20 / 3),
+        result("zoe", needs_manual_grade=True),
+        result("omar", 0.0, problem="Unread."),
+    ]
     assert rows(canvas_csv(class_, PEOPLE, "lab03")) == [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "lab03"],
         ["Points Possible", "", "", "", "", "10.0"],
@@ -48,9 +52,8 @@ def test_moodle_gets_points_and_feedback_for_each_student():
     table = rows(moodle_csv([result("ada"), result("bao", 10.0, 2.0)], PEOPLE, "lab03"))
     assert table[0] == ["Username", "Email address", "LMS user ID", "lab03", "lab03 (feedback)"]
     assert table[1][:4] == ["ada", "ada@uni.example", "4711", "7.5"]
-    assert table[1][4] == (
-        "row_scores: 1.5 of 2 points. Likely mistake: You took `p` &lt;b&gt; for granted."  # Moodle reads HTML
-    )
+    escaped = "row_scores: 1.5 of 2 points. Likely mistake: You took `p` &lt;b&gt; for granted."
+    assert table[1][4] == escaped  # Moodle reads HTML
     assert table[2] == ["bao", "bao@uni.example", "0815", "10.0", "Every check passed."]
 
 
@@ -66,7 +69,9 @@ def test_moodle_gets_no_column_in_which_an_identifier_is_missing(missing):
 def test_words_are_one_line_and_hold_nothing_that_the_learners_code_returned():
     stop = Stop(3, "memory", "Cell 3 was stopped:\nit needed too much memory.")
     text = in_words(result("ada", stops=[stop], problem="Unread.", needs_manual_grade=True))
-    assert text.startswith("Unread. Cell 3 was stopped: it needed too much memory. row_scores: 1.5 of 2 points.")
+    assert text.startswith(
+        "Unread. Cell 3 was stopped: it needed too much memory. row_scores: 1.5 of 2 points."
+    )
     assert text.endswith("The written answer is not graded yet.")
     assert "SECRET" not in text and "\n" not in text
 
