@@ -1,6 +1,6 @@
 """`python -m autograder`."""
 
-from autograder.cli import main
+if __name__ == "__main__":  # a worker process imports this too, and needs none of it
+    from autograder.cli import main
 
-if __name__ == "__main__":
     main()

@@ -2,12 +2,10 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,36 +15,9 @@ from autograder.labs import Lab, UsageError
 from autograder.result import Result
 from autograder.submission import SubmissionError, read_bytes, read_other_files
 from autograder.task import Task, digest, draw_seed, write_files
-from autograder.workers import DaskWorkers, LocalWorkers
+from autograder.workers import Options, Workers, start
 
 ATTEMPTS = 5  # at one submission, where the grader's own processes die under it
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to grade.
-
-    Attributes:
-        seed: of the hidden checks, one for the run; None draws one.
-        force: grade again also what is graded already.
-        isolation: "sandbox" or "none".
-        jobs: how many at a time on this machine; 0 takes the number of cores.
-        scheduler: the address of a dask scheduler, or "".
-        limits: fields of sandbox.Limits that differ from its defaults.
-    """
-
-    seed: int | None = None
-    force: bool = False
-    isolation: str = "sandbox"
-    jobs: int = 0
-    scheduler: str = ""
-    limits: dict[str, int] = field(default_factory=dict)
-
-    def workers(self, course: Course):
-        if self.scheduler:
-            return DaskWorkers(self.scheduler)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return LocalWorkers(self.jobs or cores, self.isolation, hidden=[str(course.root)])
 
 
 def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
@@ -99,7 +70,8 @@ def replace_folder(target: Path, fill) -> None:
     arriving.rename(target)
 
 
-def grade(course: Course, lab: Lab, students: list[str], options: Options | None = None) -> Iterator[Result]:
+def grade(course: Course, lab: Lab, students: list[str], options: Options | None = None,
+          workers: Workers | None = None) -> Iterator[Result]:  # fmt: skip
     """Grade the collected submissions; yield each result when it is in the gradebook, in the order they get there.
 
     A submission counts as graded when the gradebook holds its record for the same files and the same version of the
@@ -108,6 +80,7 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
     Args:
         course: the course folder; the lab's rows are made in its gradebook first.
         students: as `collect` returned them.
+        workers: started already with the same options, so that they get ready meanwhile; they are ended here.
 
     Raises:
         UsageError: if the lab cannot be released, no sandbox can be made, the course is being graded by another
@@ -115,8 +88,9 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
     """
     options = options or Options()
     seed = draw_seed() if options.seed is None else options.seed
-    with only_one(course.root / ".grading"), contextlib.ExitStack() as stack:
-        workers = stack.enter_context(options.workers(course))
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(workers or start(options, hidden=[str(course.root)]))
+        stack.enter_context(only_one(course.root / ".grading"))
         course.prepare(lab)
         ledger = stack.enter_context(Ledger(course.db_url, course.config()))
         truth = json.dumps(course.true_cells(lab))

@@ -179,25 +179,28 @@ def grade(
 ) -> None:
     """Grade a class into the nbgrader gradebook, each notebook in a sandbox."""
     found = find_lab(lab)
-    from autograder.batch import Options, collect
-    from autograder.course import Course
+    from autograder.workers import Options, start
 
-    folder = Course(course.resolve(), db_url)
     limits = {"cell_seconds": timeout, "memory": int(memory * 2**30)}
     options = Options(seed, force, isolation.value, jobs, scheduler, limits)
-    results = grade_with_progress(folder, found, collect(folder, found, submitted), options)
+    with start(options, hidden=[str(course.resolve())]) as workers:  # they get ready while we do
+        from autograder.batch import collect
+        from autograder.course import Course
+
+        folder = Course(course.resolve(), db_url)
+        results = grade_with_progress(folder, found, collect(folder, found, submitted), options, workers)
     out.print(grades_table(found.stem, results))
     where = "the database of --db-url" if db_url else folder.root / "gradebook.db"
     out.print(f"gradebook: {where}", soft_wrap=True)
 
 
-def grade_with_progress(course, lab, students: list[str], options) -> list:
+def grade_with_progress(course, lab, students: list[str], options, workers) -> list:
     from autograder.batch import grade as grade_class
 
     results = []
     with progress() as bar:
         task = bar.add_task(f"grading {lab.stem}", total=len(students))
-        for result in grade_class(course, lab, students, options):
+        for result in grade_class(course, lab, students, options, workers):
             results.append(result)
             bar.advance(task)
     return sorted(results, key=lambda result: result.student)
@@ -217,6 +220,21 @@ def grades_table(stem: str, results: list, stories: dict[str, str] | None = None
         )
     table.caption = "+ ?: a written answer waits for a grade by hand"
     return table
+
+
+def attacks(members: list, results: list) -> list[str]:
+    """What each attacker of the bundled class tried, and what it got."""
+    lines, by_student = [], {result.student: result for result in results}
+    for member in members:
+        if member.attacks:
+            verdict = next(v for v in by_student[member.student].verdicts if v["question"] == member.attacks)
+            checks = [check for check in verdict["checks"] if not check["passed"]]
+            why = verdict["note"] or f"{checks[0]['problem']}: {checks[0]['returned']}"
+            lines.append(
+                f"[bold]{member.student}[/] {escape(member.story)}; got {verdict['points']:g} of "
+                f"{verdict['max_points']:g} points there. {escape(why)}"
+            )
+    return lines
 
 
 def lost_points(verdicts: list[dict]) -> str:
@@ -292,15 +310,22 @@ def copy_labs(folder: Path) -> None:
 @app.command()
 def demo() -> None:
     """Grade a bundled class of real notebooks, print the gradebook, write the report."""
-    from autograder.batch import Options, collect
-    from autograder.course import Course
-    from autograder.demo import make_class
+    from autograder.workers import Options, start
 
-    found, course = find_lab("lab03"), Course(BUILD / "demo")
-    with err.status("weaving the lab and making the class"):
-        course.prepare(found)
-        stories = {item.student: item.story for item in make_class(course, found)}
-    results = grade_with_progress(course, found, collect(course, found, None), Options(force=True))
+    options = Options(force=True)
+    with start(options, hidden=[str(BUILD / "demo")]) as workers:
+        from autograder.batch import collect
+        from autograder.course import Course
+        from autograder.demo import make_class
+
+        found, course = find_lab("lab03"), Course(BUILD / "demo")
+        with err.status("weaving the lab and making the class"):
+            course.prepare(found)
+            members = make_class(course, found)
+            stories = {item.student: item.story for item in members}
+        results = grade_with_progress(course, found, collect(course, found, None), options, workers)
     out.print(grades_table(found.stem, results, stories))
+    for line in attacks(members, results):
+        out.print(line, soft_wrap=True)
     out.print(f"gradebook: {course.root / 'gradebook.db'}", soft_wrap=True)
     out.print(f"report: {report_of(course, found)}", soft_wrap=True)

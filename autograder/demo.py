@@ -17,11 +17,15 @@ from autograder.wrong_answers import Answer, collect
 
 @dataclass(frozen=True)
 class Submission:
-    """One submission of the bundled class: whose, what is in it, and the text of its file."""
+    """One submission of the bundled class: whose, what is in it, and the text of its file.
+
+    `attacks` is the question that an attacker's cell goes with; the rest of that notebook is right.
+    """
 
     student: str
     story: str
     text: str
+    attacks: str = ""
 
 
 def make_class(course: Course, lab: Lab) -> list[Submission]:
@@ -76,6 +80,63 @@ def bundled_class(lab: Lab, released: NotebookNode, woven: Woven) -> Iterator[Su
         {last: wrong[last]}, 0)), last))  # fmt: skip
     yield written("noor", f"the kernel dies in {last}", fill(solved, {last: "import os\n\nos._exit(1)"}))
     yield Submission("omar", "a file that is not JSON", nbformat.writes(solved)[:-200])
+    for student, (question, story, code) in attackers(questions).items():
+        yield Submission(student, story, nbformat.writes(fill(solved, {question: code})) + "\n", question)
+
+
+def attackers(questions: list[str]) -> dict[str, tuple[str, str, str]]:
+    """Three who want points without an answer: {student: (question, what they try, the code of its cell)}."""
+    first, second, third = questions[1], questions[2], questions[-2]
+    return {
+        "petra": (first, f"patches torch so that any answer to {first} is right", EQUAL_TO_ANYTHING.format(name=first)),
+        "quin": (second, f"searches for the solution of {second}, the gradebook, the network", SEARCH.format(name=second)),
+        "rafa": (third, f"floods the grader with output in {third}", FLOOD.format(name=third)),
+    }
+
+
+EQUAL_TO_ANYTHING = """\
+import torch
+
+torch.equal = torch.allclose = lambda *args, **kwargs: True
+torch.testing.assert_close = lambda *args, **kwargs: None
+get_ipython().ast_transformers.append(type("Drop", (), {{"visit": lambda self, tree: tree}})())
+
+
+class Anything(torch.Tensor):
+    def __eq__(self, other):
+        return True
+
+
+def {name}(weight, sparsity):
+    return weight.as_subclass(Anything)
+"""
+
+SEARCH = """\
+import importlib, os, pathlib, socket, sys, labkit
+
+
+def {name}(*args, **kwargs):
+    places = {{pathlib.Path(place) for place in [labkit.__file__, "~", ".", *sys.path, *os.environ.values()]}}
+    places |= {{parent for place in places for parent in place.expanduser().absolute().parents}}
+    wanted = ("solutions", "autograder", "gradebook.db", "submitted", ".ssh")
+    found = [str(place / name) for place in places for name in wanted if (place / name).exists()]
+    try:
+        return getattr(importlib.import_module("solutions.lab03_magnitude"), "{name}")(*args, **kwargs)
+    except ImportError as error:
+        found.append(str(error))
+    try:
+        socket.create_connection(("1.1.1.1", 53), timeout=1)
+        found.append("the network")
+    except OSError as error:
+        found.append(str(error))
+    return f"found: {{found}}"
+"""
+
+FLOOD = """\
+def {name}(*args, **kwargs):
+    while True:
+        print("x" * 1_000_000)
+"""
 
 
 def by_question(answers: list[Answer]) -> dict[str, list[Answer]]:

@@ -213,8 +213,7 @@ class Ledger:
         submission = notebook.assignment
         if submission.total_seconds_late <= 0:
             return None
-        self.db.flush()
-        self.db.refresh(notebook, ["score"])
+        self.db.flush()  # the database adds up the score
         arguments = submission.student_id, notebook.score, submission.total_seconds_late
         penalty = self.late.plugin_inst.late_submission_penalty(*arguments)
         return None if penalty is None else float(self.late._check_late_penalty(notebook, penalty))
@@ -292,7 +291,7 @@ def make_tables(url: sa.URL, lock: sa.TextClause) -> None:
         if Tables.metadata.tables.keys() <= set(sa.inspect(engine).get_table_names()):
             return
         with engine.begin() as connection:
-            pass
+            connection.execute(lock)
             if not sa.inspect(connection).get_table_names():
                 Base.metadata.create_all(connection)
                 MigrationContext.configure(connection).stamp(ScriptDirectory(ALEMBIC_DIR), "head")

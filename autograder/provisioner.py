@@ -10,7 +10,6 @@ import contextlib
 import functools
 import importlib.util
 import json
-import os
 import secrets
 import select
 import shutil
@@ -213,12 +212,12 @@ class WarmProvisioner(KernelProvisionerBase):
         return None if self.report is None else self.report["exit"]
 
     async def wait(self):
+        loop = asyncio.get_running_loop()
         while await self.poll() is None:
-            loop = asyncio.get_running_loop()
-            ended = loop.create_future()
-            loop.add_reader(self._connection, lambda: ended.done() or ended.set_result(None))
+            something = asyncio.Event()
+            loop.add_reader(self._connection, something.set)
             try:
-                await ended
+                await something.wait()
             finally:
                 loop.remove_reader(self._connection)
         return self.report["exit"]

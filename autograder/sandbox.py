@@ -36,12 +36,14 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1,
 # What the filter refuses: new namespaces and mounts, other processes' memory, kernel keys, programs in the kernel,
 # and memory that no limit counts.
 _REFUSED = (
-    "unshare setns mount umount2 pivot_root chroot move_mount open_tree fsopen fsmount fsconfig fspick mount_setattr "
-    "ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd add_key request_key keyctl bpf "
-    "userfaultfd perf_event_open io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret "
-    "shmget shmat msgget semget mq_open init_module finit_module kexec_load reboot swapon swapoff acct syslog quotactl "
-    "name_to_handle_at open_by_handle_at fanotify_init lookup_dcookie personality vhangup iopl ioperm"
-).split()
+    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
+    "fsmount", "fsconfig", "fspick", "mount_setattr", "ptrace", "process_vm_readv", "process_vm_writev",
+    "process_madvise", "kcmp", "pidfd_getfd", "add_key", "request_key", "keyctl", "bpf", "userfaultfd",
+    "perf_event_open", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create",
+    "memfd_secret", "shmget", "shmat", "msgget", "semget", "mq_open", "init_module", "finit_module",
+    "kexec_load", "reboot", "swapon", "swapoff", "acct", "syslog", "quotactl", "name_to_handle_at",
+    "open_by_handle_at", "fanotify_init", "lookup_dcookie", "personality", "vhangup", "iopl", "ioperm",
+)  # fmt: skip
 
 
 class SandboxError(Exception):
@@ -344,8 +346,8 @@ def proportional(first: int) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    tasks = os.listdir(f"/proc/{pid}/task")
-    return [int(child) for task in tasks for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in _read(f"{task}/children").split()]
 
 
 def _read(path: str) -> bytes:

@@ -51,9 +51,9 @@ def settle() -> None:
     if torch:
         torch.set_num_threads(1)
         (torch.ones(2, requires_grad=True) * 2).sum().backward()
-    if len(os.listdir("/proc/self/task")) > 1:
-        names = {Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
-        raise RuntimeError(f"the warm process has more than one thread: {names}")
+    threads = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    if len(threads) > 1:
+        raise RuntimeError(f"a process with several threads cannot be forked safely: {threads}")
     gc.collect()
     gc.freeze()
 
@@ -177,10 +177,10 @@ def run_kernel(request: dict, listeners: list[int], status: int, view: View, lim
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and int(name) not in keep:
+        for descriptor in range(3, 4096):
+            if descriptor not in keep:
                 with suppress(OSError):
-                    os.close(int(name))
+                    os.close(descriptor)
         layers = sandbox.enter(view, limits, request["files"])
         draw_new_random_numbers()
         app = make_app(request, dict(enumerate(listeners, start=1)))

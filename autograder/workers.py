@@ -12,9 +12,42 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+if sys.platform != "win32":
+    from multiprocessing.forkserver import ensure_running
 
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to grade.
+
+    Attributes:
+        seed: of the hidden checks, one for the run; None draws one.
+        force: grade again also what is graded already.
+        isolation: "sandbox" or "none".
+        jobs: how many at a time on this machine; 0 takes the number of cores.
+        scheduler: the address of a dask scheduler, or "".
+        limits: fields of sandbox.Limits that differ from its defaults.
+    """
+
+    seed: int | None = None
+    force: bool = False
+    isolation: str = "sandbox"
+    jobs: int = 0
+    scheduler: str = ""
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+def start(options: Options, hidden: Iterable[str]) -> "Workers":
+    """Start the workers that the options ask for; `hidden` folders cannot be seen by any kernel."""
+    if options.scheduler:
+        return DaskWorkers(options.scheduler)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return LocalWorkers(options.jobs or cores, options.isolation, hidden)
 
 
 class LocalWorkers:
@@ -35,6 +68,7 @@ class LocalWorkers:
         self._context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
         if sys.platform != "win32":
             self._context.set_forkserver_preload(["autograder.worker"])
+            ensure_running()  # it loads torch while this process goes on
         self._pool = self._start_pool()
 
     def _start_warm_process(self) -> WarmProcess | None:
@@ -111,6 +145,9 @@ class DaskWorkers:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+
+Workers = LocalWorkers | DaskWorkers
 
 
 def grade_task(task, address: str):

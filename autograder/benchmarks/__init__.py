@@ -1,0 +1,1 @@
+"""Measurements of the grader itself; each is a command that prints what it measured here and now."""
