@@ -9,6 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime
 from pathlib import Path
 
+import nbformat
+from nbformat.v4 import new_markdown_cell
+
 from autograder.course import Course
 from autograder.gradebook import Ledger, only_one
 from autograder.labs import Lab, UsageError
@@ -32,7 +35,9 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
     folder = submitted or course.root / "submitted"
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give the folder of the submissions with --submitted.")
-    students = sorted(path.name for path in folder.iterdir() if is_folder(path) and is_folder(path / lab.stem))
+    students = sorted(
+        path.name for path in folder.iterdir() if is_folder(path) and is_folder(path / lab.stem)
+    )
     if not students:
         raise UsageError(
             f"{folder} holds no submission of {lab.stem}; expected are files like "
@@ -55,7 +60,9 @@ def is_folder(path: Path) -> bool:
 def not_regular(folder: str, names: list[str]) -> list[str]:
     """What of a folder is neither a file, a folder, nor a link: to copy a pipe would wait for ever."""
     paths = {name: Path(folder, name) for name in names}
-    return [name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())]
+    return [
+        name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())
+    ]
 
 
 def replace_folder(target: Path, fill) -> None:
@@ -157,13 +164,18 @@ def enter(course: Course, lab: Lab, ledger: Ledger, task: Task, result: Result, 
         if timestamp.is_file() and not timestamp.is_symlink():
             shutil.copyfile(timestamp, folder / "timestamp.txt")
 
-    if text:
-        replace_folder(target, fill)
-    else:
-        shutil.rmtree(target, ignore_errors=True)
+    text = text or without_submission(course, lab, result.problem)
+    replace_folder(target, fill)
     ledger.commit(result, read_timestamp(timestamp))
     result.score, result.max_score, result.needs_manual_grade = ledger.score(lab.stem, task.student)
     return result
+
+
+def without_submission(course: Course, lab: Lab, problem: str) -> str:
+    """What the formgrader shows of a submission that could not be graded: the blank notebook, and above it why."""
+    notebook = nbformat.read(course.notebook("release", lab), as_version=4)
+    notebook.cells.insert(0, new_markdown_cell(f"**This submission could not be graded.** {problem}"))
+    return nbformat.writes(notebook) + "\n"
 
 
 def read_timestamp(path: Path) -> datetime | None:

@@ -40,7 +40,10 @@ Seed = Annotated[
 ]
 CourseFolder = Annotated[Path, typer.Option("--course", help="The nbgrader course folder.")]
 Database = Annotated[
-    str, typer.Option(envvar="GRADEBOOK_URL", help="SQLAlchemy's URL of the gradebook; else SQLite in the course folder.")
+    str,
+    typer.Option(
+        envvar="GRADEBOOK_URL", help="SQLAlchemy's URL of the gradebook; else SQLite in the course folder."
+    ),
 ]
 COURSE, MY_LABS = BUILD / "nbgrader", ROOT / "my_labs"
 
@@ -171,9 +174,13 @@ def grade(
     course: CourseFolder = COURSE,
     db_url: Database = "",
     force: Annotated[bool, typer.Option("--force", help="Grade again also what is graded already.")] = False,
-    isolation: Annotated[Isolation, typer.Option(help="none: without a sandbox, the work of people you trust.")] = Isolation.sandbox,
+    isolation: Annotated[
+        Isolation, typer.Option(help="none: without a sandbox, the work of people you trust.")
+    ] = Isolation.sandbox,
     jobs: Annotated[int, typer.Option(min=0, help="How many at a time; 0: as many as there are cores.")] = 0,
-    scheduler: Annotated[str, typer.Option(help="Grade on the dask cluster of this scheduler: tcp://HOST:8786.")] = "",
+    scheduler: Annotated[
+        str, typer.Option(help="Grade on the dask cluster of this scheduler: tcp://HOST:8786.")
+    ] = "",
     timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 30,
     memory: Annotated[float, typer.Option(min=0.5, help="GB that one submission may hold.")] = 2,
 ) -> None:
@@ -264,7 +271,9 @@ def report_of(course, lab) -> Path:
         results = ledger.results(lab.stem)
         people = {student: Person(*row) for student, row in ledger.people().items()}
     if not results:
-        raise UsageError(f"Nothing of {lab.stem} is graded yet; run `python -m autograder grade {lab.stem}` first.")
+        raise UsageError(
+            f"Nothing of {lab.stem} is graded yet; run `python -m autograder grade {lab.stem}` first."
+        )
     return write_report(lab, results, people=people)
 
 

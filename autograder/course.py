@@ -47,7 +47,7 @@ class Course:
         return self.folder(step, lab, student) / f"{lab.stem}.ipynb"
 
     def gradebook(self) -> Gradebook:
-        return Gradebook(self.db_url)
+        return Gradebook(self.db_url, course_id="")  # the empty name adds no course
 
     def config(self) -> Config:
         """nbgrader's configuration of this course: what its own nbgrader_config.py says."""

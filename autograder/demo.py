@@ -88,8 +88,16 @@ def attackers(questions: list[str]) -> dict[str, tuple[str, str, str]]:
     """Three who want points without an answer: {student: (question, what they try, the code of its cell)}."""
     first, second, third = questions[1], questions[2], questions[-2]
     return {
-        "petra": (first, f"patches torch so that any answer to {first} is right", EQUAL_TO_ANYTHING.format(name=first)),
-        "quin": (second, f"searches for the solution of {second}, the gradebook, the network", SEARCH.format(name=second)),
+        "petra": (
+            first,
+            f"patches torch so that any answer to {first} is right",
+            EQUAL_TO_ANYTHING.format(name=first),
+        ),
+        "quin": (
+            second,
+            f"searches for the solution of {second}, the gradebook, the network",
+            SEARCH.format(name=second),
+        ),
         "rafa": (third, f"floods the grader with output in {third}", FLOOD.format(name=third)),
     }
 

@@ -1,11 +1,11 @@
 """The grader's one way into nbgrader's gradebook: a result is in it whole, or it is not in it at all."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -25,9 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from traitlets.config import Config
 
 from autograder.labs import UsageError
-from autograder.result import Result
-
-RESOURCE = "pruning_course_result"  # where the executing preprocessor leaves its Result for SaveResult
+from autograder.result import RESOURCE, Result
 
 # How a transaction that writes begins: one writer at a time, and whoever comes second waits.
 LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(362436069)"}
@@ -276,8 +274,11 @@ def scored(lab: str) -> sa.Select:
 
 
 def plain_score(points: float, penalty: float, maximum: float, waits: int) -> tuple[float, float, bool]:
-    """A row of `scored` as (score, maximum, whether something waits); as in nbgrader's export no score is below 0."""
-    return max(0.0, float(points) - float(penalty)), float(maximum), bool(waits)
+    """A row of `scored` as (score, maximum, whether something waits); as in nbgrader's export no score is below 0.
+
+    Databases add up floats in different orders, so the last digits are left out.
+    """
+    return max(0.0, round(float(points) - float(penalty), 6)), float(maximum), bool(waits)
 
 
 def make_tables(url: sa.URL, lock: sa.TextClause) -> None:
@@ -319,6 +320,11 @@ def only_one(path: Path) -> Iterator[None]:
     Raises:
         UsageError: if another process holds it.
     """
+    if sys.platform == "win32":  # it has no fcntl
+        yield
+        return
+    import fcntl
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:

@@ -219,7 +219,9 @@ class ExecuteAndJudge(Execute):
             raise
         except DeadKernelError:
             pass
-        except CellTimeoutError:  # it did not stop when told to; or its last messages were too long to be read
+        except (
+            CellTimeoutError
+        ):  # it did not stop when told to; or its last messages were too long to be read
             self._limit = self._limit or ("cell time" if self._slow else "output")
         except Exception as error:  # whatever a kernel may send that is no message of a kernel
             self.log.info("cell %d: %s: %s", index + 1, type(error).__name__, error)
@@ -247,7 +249,11 @@ class ExecuteAndJudge(Execute):
 
     def _describe(self, cell: NotebookNode, index: int, limit: str) -> str:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        where = f"While {name} was checked" if is_hidden_check(cell) else f"In cell {index + 1}{f' ({name})' * bool(name)}"
+        where = (
+            f"While {name} was checked"
+            if is_hidden_check(cell)
+            else f"In cell {index + 1}{f' ({name})' * bool(name)}"
+        )
         limits = self._limits
         what = {
             "memory": f"the memory limit of {limits.memory / 2**30:g} GB was passed",
@@ -258,7 +264,11 @@ class ExecuteAndJudge(Execute):
         }.get(limit)
         if what is None:
             status = f" (exit status {self._exit})" if self._exit is not None and self._exit >= 0 else ""
-            status = f" (signal {-self._exit})" if self._exit is not None and self._exit < -1 and self._exit != -9 else status
+            status = (
+                f" (signal {-self._exit})"
+                if self._exit is not None and self._exit < -1 and self._exit != -9
+                else status
+            )
             what = f"the kernel died{status}"
         return f"{where}, {what}. What was earned before it is kept."
 

@@ -3,6 +3,8 @@
 # plain nbgrader still gives an honest submission the same scores.
 c = get_config()  # noqa: F821
 
+c.CourseDirectory.course_id = "pruning-and-sparsity"  # PostgreSQL needs a name
+
 c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
     "autograder.repair.RepairSubmission",

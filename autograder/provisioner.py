@@ -71,7 +71,12 @@ class WarmProcess:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
                 env=clean_environment(), pass_fds=[listener.fileno()], start_new_session=True,
             )  # fmt: skip
-        config = {"modules": warm_modules(), "shown": shown(), "hidden": [*own_folders(), *hidden], "trial": "make"}
+        config = {
+            "modules": warm_modules(),
+            "shown": shown(),
+            "hidden": [*own_folders(), *hidden],
+            "trial": "make",
+        }
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
         self._process.stdin.flush()
         self._ready = False
@@ -83,7 +88,9 @@ class WarmProcess:
             problem = json.loads(line)["problem"] if line else "The warm process did not start"
             if problem:
                 self.close()
-                raise UsageError(f"{problem}; --isolation none grades without a sandbox, the work of people you trust.")
+                raise UsageError(
+                    f"{problem}; --isolation none grades without a sandbox, the work of people you trust."
+                )
             self._ready = True
         return self
 
@@ -261,13 +268,17 @@ class LimitedClient(AsyncKernelClient):
     """A client that neither reads a message that is too long nor waits where there is nothing to wait for."""
 
     def start_channels(self, shell=True, iopub=True, stdin=True, hb=False, control=True):
-        super().start_channels(shell, iopub, stdin, False, control)  # the monitor knows whether the kernel lives
+        super().start_channels(
+            shell, iopub, stdin, False, control
+        )  # the monitor knows whether the kernel lives
 
     async def wait_for_ready(self, timeout: float | None = 60) -> None:
         deadline = time.monotonic() + (timeout or 60)
         while time.monotonic() < deadline:
             with contextlib.suppress(Empty):
-                await self.iopub_channel.get_msg(timeout=1)  # the kernel's welcome: output arrives from now on
+                await self.iopub_channel.get_msg(
+                    timeout=1
+                )  # the kernel's welcome: output arrives from now on
                 request = self.kernel_info()
                 while (await self.shell_channel.get_msg(timeout=1))["parent_header"].get("msg_id") != request:
                     pass

@@ -38,7 +38,9 @@ def repair(nb: NotebookNode, truth: list[NotebookNode]) -> None:
     """
     expected = {grade_id_of(cell): cell for cell in truth}
     seen = set()
-    for index, cell in reversed(list(enumerate(nb.cells))):  # the last cell of a grade_id counts, as in nbgrader
+    for index, cell in reversed(
+        list(enumerate(nb.cells))
+    ):  # the last cell of a grade_id counts, as in nbgrader
         name = grade_id_of(cell)
         cell.metadata.pop("nbgrader", None)
         if name in expected and name not in seen:

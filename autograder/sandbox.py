@@ -22,7 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LEARNER = 1000  # the user and group that the learner's code believes to be
-FIRST_HOST_ID = 0x7000_0000  # what LEARNER is outside, where the grader is root: one unused id for each process
+FIRST_HOST_ID = (
+    0x7000_0000  # what LEARNER is outside, where the grader is root: one unused id for each process
+)
 WORK = "/tmp/work"  # the working folder of the learner's code
 HOME = "/tmp/home"
 
@@ -180,7 +182,13 @@ def _build_root(view: View, limits: Limits, files: str | None) -> None:
         _mount(f"/old/dev/{name}", f"/dev/{name}", "", _MS_BIND)
     Path("/dev/fd").symlink_to("/proc/self/fd")
     Path("/dev/shm").mkdir()
-    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777,size={limits.disk_bytes},nr_inodes=20000")
+    _mount(
+        "tmpfs",
+        "/tmp",
+        "tmpfs",
+        _MS_NOSUID | _MS_NODEV,
+        f"mode=1777,size={limits.disk_bytes},nr_inodes=20000",
+    )
     for folder in (HOME, WORK, "/tmp/shm"):
         Path(folder).mkdir()
         os.chown(folder, LEARNER, LEARNER)
@@ -294,7 +302,9 @@ def _filter_system_calls() -> bool:
             continue  # this machine's kernel has no such call
     for flag in (_NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET):
         filtered.add_rule(seccomp.ERRNO(errno.EPERM), "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
-    filtered.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; the C library falls back
+    filtered.add_rule(
+        seccomp.ERRNO(errno.ENOSYS), "clone3"
+    )  # its flags cannot be seen; the C library falls back
     filtered.load()
     return True
 
@@ -323,7 +333,9 @@ def usage(first: int) -> tuple[int, int, float]:
         except OSError:
             continue
         processes += 1
-        ticks += sum(map(int, fields[11:15]))  # user and system time, its own and that of children it waited for
+        ticks += sum(
+            map(int, fields[11:15])
+        )  # user and system time, its own and that of children it waited for
         resident += int(fields[21]) * resource.getpagesize()
     return processes, resident, ticks / os.sysconf("SC_CLK_TCK")
 
@@ -382,4 +394,6 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 def overlapping(paths: Iterable[str]) -> tuple[str, ...]:
     """The paths that are not inside another one of them, as real absolute paths."""
     real = sorted({os.path.realpath(path) for path in paths})
-    return tuple(path for path in real if not any(path.startswith(other + "/") for other in real if other != path))
+    return tuple(
+        path for path in real if not any(path.startswith(other + "/") for other in real if other != path)
+    )

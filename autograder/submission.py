@@ -41,7 +41,9 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise SubmissionError(f"There is no file {path.name} in the submission.") from None
     except OSError as error:
-        raise SubmissionError(f"{path.name} cannot be read ({error.strerror}); hand in a regular file.") from None
+        raise SubmissionError(
+            f"{path.name} cannot be read ({error.strerror}); hand in a regular file."
+        ) from None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

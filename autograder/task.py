@@ -42,7 +42,9 @@ def digest(notebook: bytes, files: dict[str, bytes]) -> str:
     """The SHA-256 of what was handed in."""
     found = hashlib.sha256(notebook)
     for name, data in sorted(files.items()):
-        found.update(b"\0%d\0%s\0%d\0" % (len(name), name.encode("utf-8", "surrogateescape"), len(data)) + data)
+        found.update(
+            b"\0%d\0%s\0%d\0" % (len(name), name.encode("utf-8", "surrogateescape"), len(data)) + data
+        )
     return found.hexdigest()
 
 

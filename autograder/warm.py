@@ -32,7 +32,9 @@ def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     view = View(tuple(config["shown"]), tuple(config["hidden"]))
     for name in config["modules"]:
-        with suppress(Exception):  # a module that is not there here is loaded by whoever needs it, or not at all
+        with suppress(
+            Exception
+        ):  # a module that is not there here is loaded by whoever needs it, or not at all
             importlib.import_module(name)
     sandbox.seccomp_available()
     settle()

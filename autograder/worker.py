@@ -13,8 +13,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, LimitOutput
-from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
+from nbgrader.utils import determine_grade, is_grade, is_solution
 
+from autograder.gradebook import is_untouched
 from autograder.kernel import ExecuteAndJudge
 from autograder.labs import find_lab
 from autograder.repair import repair
@@ -41,7 +42,9 @@ def grade(task: Task, warm_address: str = "") -> tuple[Result, str]:
     start = time.perf_counter()
     lab = find_lab(task.lab)
     if lab.version != task.version:
-        raise OtherVersion("install the same version of the course on every worker, and start the workers again")
+        raise OtherVersion(
+            "install the same version of the course on every worker, and start the workers again"
+        )
     result = Result(task.student, task.lab, task.seed, task.content, task.version, task.problem,
                     isolation=task.isolation)  # fmt: skip
     text = ""
@@ -64,10 +67,16 @@ def sanitize(notebook: NotebookNode, truth: str) -> None:
     try:
         ClearOutput().preprocess(notebook, {})
         repair(notebook, [nbformat.from_dict(cell) for cell in json.loads(truth)])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
         CheckCellMetadata().preprocess(notebook, {})
     except Exception as error:  # whatever may be in a notebook that the format allows
-        raise SubmissionError(f"The notebook's cells cannot be read: {type(error).__name__}: {error}") from None
+        raise SubmissionError(
+            f"The notebook's cells cannot be read: {type(error).__name__}: {error}"
+        ) from None
 
 
 def execute(notebook: NotebookNode, task: Task, result: Result, warm_address: str) -> None:
@@ -93,6 +102,6 @@ def read_scores(notebook: NotebookNode) -> tuple[dict[str, float | None], list[s
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
         if is_grade(cell):
             scores[name] = determine_grade(cell)[0]
-        if is_solution(cell) and cell.metadata.nbgrader.get("checksum") == compute_checksum(cell):
+        if is_solution(cell) and is_untouched(cell):
             unanswered.append(name)
     return scores, unanswered

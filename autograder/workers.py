@@ -127,7 +127,9 @@ class DaskWorkers:
         try:
             self._client = Client(address, timeout=20)
         except (OSError, ValueError) as error:
-            raise UsageError(f"No dask scheduler answers at {address} ({error}); start one with `dask scheduler`.") from None
+            raise UsageError(
+                f"No dask scheduler answers at {address} ({error}); start one with `dask scheduler`."
+            ) from None
         self._killed = KilledWorker
         self.count = max(1, sum(self._client.nthreads().values()))
 

@@ -33,7 +33,16 @@ from autograder.labs import Lab, find_lab
 from autograder.repair import grade_id_of
 from autograder.weave import weave
 
-HONEST = ("ada", "bao", "chidi", "dana", "emil", "fatima", "goran", "hana")  # those that a plain nbgrader finishes
+HONEST = (
+    "ada",
+    "bao",
+    "chidi",
+    "dana",
+    "emil",
+    "fatima",
+    "goran",
+    "hana",
+)  # those that a plain nbgrader finishes
 out = Console()
 
 
@@ -49,7 +58,9 @@ class Run:
 def main(
     submissions: Annotated[int, typer.Option(min=1, help="How many submissions.")] = 24,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds, all of them in turns.")] = 3,
-    growth: Annotated[str, typer.Option(help="Also grade these numbers of submissions, such as 100,1000.")] = "",
+    growth: Annotated[
+        str, typer.Option(help="Also grade these numbers of submissions, such as 100,1000.")
+    ] = "",
 ) -> None:
     """Measure the throughput and print it."""
     lab = find_lab("lab03")
@@ -73,7 +84,9 @@ def main(
         for count in map(int, filter(None, growth.split(","))):
             larger = make_course(Path(folder) / f"n{count}", lab, count)
             run = grade(larger, lab, 2, count)
-            out.print(f"{count} submissions, 2 workers: {run.wall:.3f} s each, peak memory {run.memory / 2**20:.0f} MiB")
+            out.print(
+                f"{count} submissions, 2 workers: {run.wall:.3f} s each, peak memory {run.memory / 2**20:.0f} MiB"
+            )
 
 
 def make_course(root: Path, lab: Lab, submissions: int) -> Course:
@@ -100,14 +113,26 @@ def copy_for_nbgrader(course: Course, root: Path, lab: Lab, *, cheapest: bool) -
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             if is_hidden_check(cell):
-                cell.source = f"### BEGIN HIDDEN TESTS\nassert callable({grade_id_of(cell)})\n### END HIDDEN TESTS"
+                cell.source = (
+                    f"### BEGIN HIDDEN TESTS\nassert callable({grade_id_of(cell)})\n### END HIDDEN TESTS"
+                )
         nbformat.write(notebook, path)
     run_command(["-m", "nbgrader", "generate_assignment", lab.stem], root, 1)
     return copy
 
 
 def grade(course: Course, lab: Lab, jobs: int, submissions: int) -> Run:
-    command = ["-m", "autograder", "grade", lab.stem, "--course", str(course.root), "--force", "--jobs", str(jobs)]
+    command = [
+        "-m",
+        "autograder",
+        "grade",
+        lab.stem,
+        "--course",
+        str(course.root),
+        "--force",
+        "--jobs",
+        str(jobs),
+    ]
     return run_command(command, course.root, submissions)
 
 
@@ -122,7 +147,12 @@ def run_command(arguments: list[str], folder: Path, submissions: int) -> Run:
     environment = os.environ | {"PATH": scripts + os.pathsep + os.environ["PATH"]}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     peak = [0]
     watcher = threading.Thread(target=watch_memory, args=(process, peak), daemon=True)
@@ -166,8 +196,12 @@ def print_runs(runs: dict[str, list[Run]], submissions: int) -> None:
         )  # fmt: skip
     out.print(table)
     one, two, cheapest, this_lab = medians.values()
-    out.print(f"nbgrader with the cheapest tests takes {cheapest / two:.1f} times as long as 2 workers, {cheapest / one:.1f} times as long as 1")
-    out.print(f"nbgrader on this lab as it stands: {this_lab / two:.1f} and {this_lab / one:.1f} times as long")
+    out.print(
+        f"nbgrader with the cheapest tests takes {cheapest / two:.1f} times as long as 2 workers, {cheapest / one:.1f} times as long as 1"
+    )
+    out.print(
+        f"nbgrader on this lab as it stands: {this_lab / two:.1f} and {this_lab / one:.1f} times as long"
+    )
     out.print(f"2 workers against 1: {one / two:.2f} times the throughput")
 
 

@@ -11,6 +11,7 @@ import pytest
 from autograder import batch, demo
 from autograder.course import Course
 from autograder.labs import Lab, find_lab
+from autograder.tests.postgres import new_postgres_database  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def new_postgres_database() -> Iterator[Callable[[], str]]:
             user = pwd.getpwnam("postgres")
             os.chown(folder, user.pw_uid, user.pw_gid)
             start += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        options = "-U postgres --auth=trust --no-sync --encoding=UTF8".split()
+        options = ["-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]
         initdb = [programs[-1] / "initdb", "-D", data, *options]
         subprocess.run([*start, *initdb], check=True, capture_output=True, cwd=folder)
         serve = [programs[-1] / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]

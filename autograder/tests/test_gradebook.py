@@ -25,10 +25,9 @@ from traitlets.config import Config
 
 from autograder import gradebook
 from autograder.course import quiet_nbgrader
-from autograder.gradebook import LOCKS, RESOURCE, GradebookError, Ledger, SaveResult, Tables, only_one
+from autograder.gradebook import LOCKS, GradebookError, Ledger, SaveResult, Tables, only_one
 from autograder.labs import UsageError
-from autograder.result import Result, Stop
-from autograder.tests.postgres import new_postgres_database  # noqa: F401
+from autograder.result import RESOURCE, Result, Stop
 
 LAB = "lab99_test"
 DUE = datetime(2026, 10, 1, 12)

@@ -44,7 +44,9 @@ def test_every_student_is_in_the_gradebook_also_the_one_without_a_notebook(grade
     assert "not JSON" in results["omar"].problem
     assert set(auto_scores(course, lab, "omar").values()) == {0}
     with Ledger(course.db_url) as ledger:
-        assert {result.student: result.max_score for result in ledger.results(lab.stem)} == dict.fromkeys(results, 25)
+        assert {result.student: result.max_score for result in ledger.results(lab.stem)} == dict.fromkeys(
+            results, 25
+        )
 
 
 def test_wrong_answers_read_the_sentence_of_their_mistake(graded, lab):
