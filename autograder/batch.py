@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import os
 import shutil
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +14,15 @@ import nbformat
 from nbformat.v4 import new_markdown_cell
 
 from autograder.course import Course
-from autograder.gradebook import Ledger, only_one
+from autograder.gradebook import GradebookError, Ledger, only_one
 from autograder.labs import Lab, UsageError
+from autograder.outputs import plain_text
 from autograder.result import Result
 from autograder.submission import SubmissionError, read_bytes, read_other_files
 from autograder.task import Task, digest, draw_seed, write_files
 from autograder.workers import Options, Workers, start
 
-ATTEMPTS = 5  # at one submission, where the grader's own processes die under it
+ATTEMPTS = 5  # at one submission, where the grader's own processes die
 
 
 def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
@@ -35,9 +37,7 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
     folder = submitted or course.root / "submitted"
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give the folder of the submissions with --submitted.")
-    students = sorted(
-        path.name for path in folder.iterdir() if is_folder(path) and is_folder(path / lab.stem)
-    )
+    students = sorted(path.name for path in folder.iterdir() if has_submission(path, lab))
     if not students:
         raise UsageError(
             f"{folder} holds no submission of {lab.stem}; expected are files like "
@@ -45,31 +45,36 @@ def collect(course: Course, lab: Lab, submitted: Path | None) -> list[str]:
         )
     if submitted and submitted.resolve() != (course.root / "submitted").resolve():
         for student in students:
-            copied = lambda target, student=student: shutil.copytree(
-                submitted / student / lab.stem, target, symlinks=True, ignore=not_regular
+            copied = read_files(submitted / student / lab.stem, lab)
+            replace_folder(
+                course.folder("submitted", lab, student),
+                lambda target, copied=copied: write_files(copied, target),
             )
-            replace_folder(course.folder("submitted", lab, student), copied)
     return students
 
 
-def is_folder(path: Path) -> bool:
-    """A folder itself, not a link to one: a submission ends at its own folder."""
-    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+def has_submission(folder: Path, lab: Lab) -> bool:
+    """Whether a student's folder holds the lab's, or cannot be looked into. A link is not a folder."""
+    if folder.is_symlink() or not folder.is_dir() or folder.name.startswith("."):
+        return False
+    inner = folder / lab.stem
+    return not os.access(folder, os.R_OK | os.X_OK) or (inner.is_dir() and not inner.is_symlink())
 
 
-def not_regular(folder: str, names: list[str]) -> list[str]:
-    """What of a folder is neither a file, a folder, nor a link: to copy a pipe would wait for ever."""
-    paths = {name: Path(folder, name) for name in names}
-    return [
-        name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())
-    ]
+def read_files(folder: Path, lab: Lab) -> dict[str, bytes]:
+    """What of a submission is copied into the course. What cannot be read is left out, and grading will say so."""
+    files = read_other_files(folder, "")
+    for name in ("timestamp.txt", f"{lab.stem}.ipynb"):
+        with contextlib.suppress(SubmissionError):
+            files[name] = read_bytes(folder / name)
+    return files
 
 
-def replace_folder(target: Path, fill) -> None:
+def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder anew with `fill(folder)`; the old one stays until the new one is complete."""
     arriving = target.with_name(f".{target.name}.arriving")
     shutil.rmtree(arriving, ignore_errors=True)
-    arriving.parent.mkdir(parents=True, exist_ok=True)
+    arriving.mkdir(parents=True)
     fill(arriving)
     if target.is_symlink():
         target.unlink()
@@ -90,8 +95,8 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
         workers: started already with the same options, so that they get ready meanwhile; they are ended here.
 
     Raises:
-        UsageError: if the lab cannot be released, no sandbox can be made, the course is being graded by another
-            process, or the grader's own processes died again and again. What is in the gradebook stays there.
+        UsageError: if the lab cannot be released, no sandbox can be made, or the course is being graded by another
+            process. What is in the gradebook stays there.
     """
     options = options or Options()
     seed = draw_seed() if options.seed is None else options.seed
@@ -102,11 +107,18 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
         ledger = stack.enter_context(Ledger(course.db_url, course.config()))
         truth = json.dumps(course.true_cells(lab))
         known = {} if options.force else {result.student: result for result in ledger.results(lab.stem)}
-        waiting, running, attempts = deque(students), {}, {}
+        waiting, running, lost = deque(students), {}, Counter()
         while waiting or running:
             while waiting and len(running) < 2 * workers.count:
+                # A submission under which the grader died is graded once more with nothing beside it.
+                if running and (lost[waiting[0]] or any(lost[task.student] for task in running.values())):
+                    break
                 student = waiting.popleft()
-                task = read_task(course, lab, student, seed, truth, options)
+                try:
+                    task = read_task(course, lab, student, seed, truth, options)
+                except (OSError, ValueError) as error:
+                    yield not_recorded(lab, student, seed, options, error)
+                    continue
                 before = known.get(student)
                 if before and (before.content, before.version) == (task.content, task.version):
                     yield before
@@ -116,19 +128,19 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
                 task = running.pop(future)
                 outcome = outcome_of(future, workers)
                 if outcome is None:
-                    attempts[task.student] = attempts.get(task.student, 0) + 1
-                    if attempts[task.student] == ATTEMPTS:
-                        raise UsageError(
-                            f"The grader's own processes died {ATTEMPTS} times while {task.student} was graded; is there "
-                            "enough memory? Run it again: what is graded is kept."
-                        )
-                    waiting.appendleft(task.student)
                     workers.renew()
-                    continue
-                yield enter(course, lab, ledger, task, *outcome)
+                    lost[task.student] += 1
+                    if lost[task.student] < ATTEMPTS:
+                        waiting.append(task.student)
+                        continue
+                    outcome = died(task), ""
+                try:
+                    yield enter(course, lab, ledger, task, *outcome)
+                except (OSError, ValueError, GradebookError) as error:
+                    yield not_recorded(lab, task.student, seed, options, error)
 
 
-def outcome_of(future: Future, workers) -> tuple[Result, str] | None:
+def outcome_of(future: Future, workers: Workers) -> tuple[Result, str] | None:
     """What a worker returned; None where the grader's own processes died, and the submission is to be graded again."""
     try:
         return future.result()
@@ -136,6 +148,23 @@ def outcome_of(future: Future, workers) -> tuple[Result, str] | None:
         if not workers.lost(error):
             raise
     return None
+
+
+def died(task: Task) -> Result:
+    """The result of a submission under which the grader's own processes died; it counts as not graded yet."""
+    problem = (
+        f"The grader's own processes died {ATTEMPTS} times while this submission was graded, at last with nothing beside "
+        "it; it will be graded again in the next run."
+    )
+    return Result(task.student, task.lab, task.seed, problem=problem, isolation=task.isolation)
+
+
+def not_recorded(lab: Lab, student: str, seed: int, options: Options, error: Exception) -> Result:
+    """The result of a submission that is not in the gradebook, and why."""
+    problem = f"Not in the gradebook: {plain_text(str(error) or type(error).__name__, 500)}"
+    return Result(
+        plain_text(student), lab.stem, seed, problem=problem, isolation=options.isolation, recorded=False
+    )
 
 
 def read_task(course: Course, lab: Lab, student: str, seed: int, truth: str, options: Options) -> Task:

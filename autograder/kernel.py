@@ -8,13 +8,14 @@ A kernel that dies, hangs, or goes past a limit loses the cell that did it. The 
 new kernel, and the rest of the notebook goes on there.
 """
 
+import asyncio
 import atexit
 import functools
 import platform
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from autograder import experiment
 from autograder.feedback import display_bundle
 from autograder.judge import Judge, Verdict
 from autograder.labs import UsageError, find_lab
+from autograder.outputs import CELL_BYTES, NOTEBOOK_BYTES, kept_outputs, plain_text, size_of
 from autograder.provisioner import LocalKernelManager, WarmKernelManager, WarmProcess, WarmProcessLost
 from autograder.result import RESOURCE, Result, Stop
 from autograder.sandbox import Limits
@@ -109,6 +111,7 @@ class ExecuteAndJudge(Execute):
         ["--log-level=ERROR"], help="Arguments of the kernel; by default it keeps quiet."
     ).tag(config=True)
     shutdown_kernel = "immediate"
+    store_widget_state = False
 
     def preprocess(self, nb, resources=None, km=None):
         stem = self.lab_stem or resources["nbgrader"]["assignment"]
@@ -124,8 +127,17 @@ class ExecuteAndJudge(Execute):
         self._ran: list[NotebookNode] = []  # what is run again in a new kernel
         self._lost: dict[str, str] = {}  # grade_id of a cell that ended its kernel -> what happened
         self._over = ""  # why nothing more can be run
+        self._room = NOTEBOOK_BYTES  # for the outputs that are kept
+        self._judged: list[tuple[NotebookNode, Verdict]] = []
         nb.metadata["pruning_course"] = {"lab": self.judge.lab.stem, "seed": self.judge.seed}
         nb, resources = super().preprocess(nb, resources, km)
+        for cell, verdict in self._judged:  # now that no kernel is there that could send anything
+            cell.outputs = [
+                new_output("display_data", data=display_bundle(verdict)),
+                new_output(
+                    "execute_result", data={"text/plain": repr(float(verdict.points))}, execution_count=1
+                ),
+            ]
         if "nbgrader" in resources:  # SaveResult reads it there
             result = Result(resources["nbgrader"]["student"], stem, self.judge.seed)
             self.write_into(result)
@@ -202,6 +214,8 @@ class ExecuteAndJudge(Execute):
             source = cell.source
             with self._timed("cells"):
                 problem = self._run(cell, index, lambda: self.execute_cell(cell, index, store_history=True))
+            cell.outputs = kept_outputs(cell.outputs, min(CELL_BYTES, self._room))
+            self._room -= size_of(cell.outputs)
             if problem:
                 self._lost[cell.metadata.get("nbgrader", {}).get("grade_id", "")] = problem
             elif self.skip_cells_with_tag not in cell.metadata.get("tags", []):
@@ -211,6 +225,7 @@ class ExecuteAndJudge(Execute):
     def _run(self, cell: NotebookNode, index: int, execute: Callable) -> str:
         """Run a cell. Returns "", or what happened where it ended its kernel; a new one is there then."""
         self._output, self._limit, self._slow = 0, "", False
+        self._display_id_map = {}  # a cell can update its own displays only
         try:
             execute()
             if not self._limit:
@@ -240,12 +255,17 @@ class ExecuteAndJudge(Execute):
         with self._timed("start"):
             self._start_kernel()
         for cell in self._ran:
+            place = len(self.nb.cells)
+            self.nb.cells.append(from_dict(cell))
             try:
-                self.execute_cell(from_dict(cell), -1, store_history=True)
-            except (DeadKernelError, Exception):
+                self._output, self._display_id_map = 0, {}
+                self.execute_cell(self.nb.cells[place], place, store_history=True)
+            except Exception:  # it ran before and does not any more
                 self._end_kernel()
                 self._over = problem
                 return
+            finally:
+                del self.nb.cells[place:]
 
     def _describe(self, cell: NotebookNode, index: int, limit: str) -> str:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
@@ -272,20 +292,39 @@ class ExecuteAndJudge(Execute):
             what = f"the kernel died{status}"
         return f"{where}, {what}. What was earned before it is kept."
 
+    async def _async_poll_kernel_alive(self):
+        client = self.kc
+        while client is self.kc:
+            await asyncio.sleep(0.2)
+            if client is not self.kc:
+                return
+            if await self.km.is_alive():
+                if not getattr(client, "cut_off", False):
+                    continue
+                self._limit = "output"
+                self.km.provisioner.end()
+            self.task_poll_for_reply.cancel()
+            return
+
     async def _async_handle_timeout(self, timeout, cell=None):
         self._slow = True
         return await super()._async_handle_timeout(timeout, cell)
 
     def process_message(self, msg, cell, cell_index):
         """Count what the kernel sends, and end it where that is too much."""
-        content = msg["content"]
-        self._output += sum(_size(value) for value in content.values()) if isinstance(content, dict) else 0
+        self._output += _size(msg["content"]) + sum(map(len, msg.get("buffers", ())))
         if self._output > self._limits.output_bytes:
             self._limit = "output"
             cell.outputs = []
             self.km.provisioner.end()
             return None
+        if msg["msg_type"].startswith("comm"):  # widgets are for a person at a screen
+            return None
         return super().process_message(msg, cell, cell_index)
+
+    def _update_display_id(self, display_id, msg):
+        with suppress(IndexError):  # while a check runs, its cell has no outputs of its own
+            super()._update_display_id(display_id, msg)
 
     def _judge_cell(self, cell: NotebookNode, index: int) -> None:
         question = cell.metadata["nbgrader"]["grade_id"]
@@ -305,12 +344,7 @@ class ExecuteAndJudge(Execute):
             else:
                 verdict = self.judge.judge_text(question, max_points, text)
         self.verdicts.append(verdict)
-        cell.outputs = [
-            new_output("display_data", data=display_bundle(verdict)),
-            new_output(
-                "execute_result", data={"text/plain": repr(float(verdict.points))}, execution_count=index + 1
-            ),
-        ]
+        self._judged.append((cell, verdict))
         self.nb.cells[index] = cell
 
 
@@ -325,15 +359,17 @@ def _size(value: object) -> int:
 
 def read_probe(probe: NotebookNode, timeout: int | None) -> tuple[str | None, str]:
     """Return the observations that a probe cell displayed, or why there are none."""
-    for output in reversed(probe.outputs):
+    outputs = [output for output in probe.outputs if isinstance(output, dict)]
+    for output in reversed(outputs):
         data = output.get("data", {})
-        if experiment.MIME in data and isinstance(data[experiment.MIME], dict):
+        if isinstance(data, dict) and isinstance(data.get(experiment.MIME), dict):
             return data[experiment.MIME].get("text"), ""
-    errors = [output for output in probe.outputs if output.output_type == "error"]
+    errors = [output for output in outputs if output.get("output_type") == "error"]
     if errors and errors[-1].ename == "CellTimeoutError":
         return None, f"The checks were stopped: they took more than {timeout} seconds."
     if errors:
-        return None, f"The checks could not be run: {errors[-1].ename}: {errors[-1].evalue}"
+        reason = plain_text(f"{errors[-1].ename}: {errors[-1].evalue}", 300)
+        return None, f"The checks could not be run: {reason}"
     return None, "The checks gave no result."
 
 

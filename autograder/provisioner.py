@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import os
 import secrets
 import select
 import shutil
@@ -36,8 +37,8 @@ from autograder.labs import ROOT, UsageError
 from autograder.sandbox import HOME, Limits, overlapping
 from autograder.warm import CHANNELS, PACKET
 
-MESSAGE_BYTES = 16 << 20  # a longer message of a kernel closes the connection
-WAITING_MESSAGES = 64  # of that size at most; a kernel that sends faster than it is read loses output
+MESSAGE_BYTES = 12 << 20  # a longer message of a kernel closes the connection
+WAITING_MESSAGES = 32  # of that size at most; a kernel that sends faster than it is read loses output
 MODULES = ROOT / "autograder" / "warm_modules.json"
 
 
@@ -74,8 +75,7 @@ class WarmProcess:
         config = {
             "modules": warm_modules(),
             "shown": shown(),
-            "hidden": [*own_folders(), *hidden],
-            "trial": "make",
+            "hidden": [os.path.realpath(path) for path in (*own_folders(), *hidden)],
         }
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
         self._process.stdin.flush()
@@ -268,9 +268,19 @@ class LimitedClient(AsyncKernelClient):
     """A client that neither reads a message that is too long nor waits where there is nothing to wait for."""
 
     def start_channels(self, shell=True, iopub=True, stdin=True, hb=False, control=True):
-        super().start_channels(
-            shell, iopub, stdin, False, control
-        )  # the monitor knows whether the kernel lives
+        super().start_channels(shell, iopub, stdin, False, control)  # the monitor knows whether the kernel lives
+        sockets = [self.shell_channel.socket, self.iopub_channel.socket]
+        self._monitors = [zmq.Socket.shadow(one.get_monitor_socket(zmq.EVENT_DISCONNECTED)) for one in sockets]
+
+    def stop_channels(self):
+        for channel in (self.shell_channel, self.iopub_channel):
+            channel.socket.disable_monitor()
+        super().stop_channels()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a connection was closed, as it is where a message is too long."""
+        return any(monitor.poll(0) for monitor in self._monitors)
 
     async def wait_for_ready(self, timeout: float | None = 60) -> None:
         deadline = time.monotonic() + (timeout or 60)

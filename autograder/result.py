@@ -40,6 +40,7 @@ class Result:
         phases: the parts of `seconds`, {"read" | "start" | "cells" | "checks" | "verdict" | "stop": seconds}.
         memory: the most memory that the learner's processes held together, in bytes, as far as it was sampled.
         versions: of Python and torch.
+        recorded: whether it is in the gradebook.
         score, max_score, needs_manual_grade: from the gradebook, so manual grades count; filled in when it is read.
     """
 
@@ -62,11 +63,12 @@ class Result:
     score: float = 0.0
     max_score: float = 0.0
     needs_manual_grade: bool = False
+    recorded: bool = True
 
     def plain(self) -> dict:
         """As plain data, without what the gradebook itself knows."""
         record = asdict(self)
-        for name in ("score", "max_score", "needs_manual_grade"):
+        for name in ("score", "max_score", "needs_manual_grade", "recorded"):
             del record[name]
         return record
 

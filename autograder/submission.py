@@ -15,7 +15,7 @@ from autograder.repair import give_ids, grade_id_of
 
 MAX_BYTES = 32 << 20  # of a notebook
 MAX_CELLS = 2_000
-MAX_OTHER_BYTES, MAX_OTHER_FILES = 10 << 20, 200  # of what is handed in beside it
+MAX_OTHER_BYTES, MAX_OTHER_FILES, MAX_DEPTH = 10 << 20, 200, 8  # of what is handed in beside it
 
 
 class SubmissionError(Exception):
@@ -60,7 +60,8 @@ def read_other_files(folder: Path, notebook: str) -> dict[str, bytes]:
     """The other regular files of a submission, {relative path: content}, up to a number and a size together."""
     files, left = {}, MAX_OTHER_BYTES
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        depth = len(Path(place).relative_to(folder).parts)
+        folders[:] = sorted(folders)[:MAX_OTHER_FILES] if depth < MAX_DEPTH else []
         for name in sorted(names):
             path = Path(place, name)
             relative = str(path.relative_to(folder))

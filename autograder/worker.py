@@ -12,19 +12,21 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, LimitOutput
+from nbgrader.preprocessors import CheckCellMetadata, ClearOutput
 from nbgrader.utils import determine_grade, is_grade, is_solution
 
 from autograder.gradebook import is_untouched
-from autograder.kernel import ExecuteAndJudge
-from autograder.labs import find_lab
+from autograder.kernel import ExecuteAndJudge, is_hidden_check
+from autograder.labs import UsageError, find_lab
+from autograder.outputs import plain_text
+from autograder.provisioner import WarmProcessLost
 from autograder.repair import repair
 from autograder.result import Result
 from autograder.submission import SubmissionError, parse_submission
 from autograder.task import Task, write_files
 
 
-class OtherVersion(Exception):
+class OtherVersion(UsageError):
     """This worker has another version of the course than the one that sent the task."""
 
 
@@ -54,10 +56,18 @@ def grade(task: Task, warm_address: str = "") -> tuple[Result, str]:
             sanitize(notebook, task.truth)
             result.phases["read"] = time.perf_counter() - start
             execute(notebook, task, result, warm_address)
-            result.scores, result.unanswered = read_scores(notebook)
+            result.scores, result.unanswered = read_scores(notebook, result.verdicts)
             text = nbformat.writes(notebook) + "\n"
+            text.encode()
         except SubmissionError as error:
-            result.problem = str(error)
+            result.problem = plain_text(str(error), 500)
+        except (WarmProcessLost, UsageError):
+            raise
+        except Exception as error:  # a fault of the grader's, which must not stop the others
+            result.problem = plain_text(
+                f"The grader failed on this submission: {type(error).__name__}: {error}", 500
+            )
+            result.verdicts, result.scores, text = [], {}, ""
     result.seconds = time.perf_counter() - start
     return result, text
 
@@ -91,17 +101,21 @@ def execute(notebook: NotebookNode, task: Task, result: Result, warm_address: st
         executor.preprocess(notebook, {"metadata": {"path": folder}})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    LimitOutput().preprocess(notebook, {})
     executor.write_into(result)
 
 
-def read_scores(notebook: NotebookNode) -> tuple[dict[str, float | None], list[str]]:
-    """nbgrader's own reading of an executed notebook: the score of each grade cell, and the answers left as given."""
+def read_scores(notebook: NotebookNode, verdicts: list[dict]) -> tuple[dict[str, float | None], list[str]]:
+    """The score of each grade cell, and the answers left as given.
+
+    A question's score is its verdict's; nothing that stands in a notebook counts for it. Written answers and visible
+    checks (of 0 points) are read as nbgrader reads them.
+    """
+    points = {verdict["question"]: verdict["points"] for verdict in verdicts}
     scores, unanswered = {}, []
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
         if is_grade(cell):
-            scores[name] = determine_grade(cell)[0]
+            scores[name] = points[name] if is_hidden_check(cell) else determine_grade(cell)[0]
         if is_solution(cell) and is_untouched(cell):
             unanswered.append(name)
     return scores, unanswered

@@ -13,12 +13,15 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 
 if sys.platform != "win32":
     from multiprocessing.forkserver import ensure_running
 
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
+
+WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class LocalWorkers:
         return WarmProcess(self._hidden) if self._isolation == "sandbox" else None
 
     def _start_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.count, mp_context=self._context, initializer=end_with_parent)
+        return ProcessPoolExecutor(self.count, mp_context=self._context, initializer=begin_worker)
 
     def submit(self, task) -> Future:
         """Have a submission graded; the future holds worker.grade's result, or what it raised."""
@@ -159,10 +162,19 @@ def grade_task(task, address: str):
     return grade(task, address)
 
 
-def end_with_parent() -> None:
-    """End this process when its parent ends, and leave Ctrl-C to that."""
+def begin_worker() -> None:
+    """End this process when its parent ends, leave Ctrl-C to that, and hold no more memory than a grader needs.
+
+    A kernel can send one message of many parts, each within its limit: the worker that reads it dies instead of the
+    machine, and the submission is graded once more on its own.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if os.getppid() == 1:
             os._exit(1)
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + WORKER_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
