@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo lab test verify weave lint
+.PHONY: setup demo lab test soak bench verify weave lint
 
 setup: $(VENV)/.installed
 
@@ -21,6 +21,12 @@ lab: setup  ## open JupyterLab on your own copy of the notebooks, in my_labs/; A
 
 test: setup  ## every test
 	$(BIN)/python -m pytest
+
+soak: setup  ## the tests that take very long: a thousand submissions, long runs of kills
+	$(BIN)/python -m pytest -m soak
+
+bench: setup  ## how long a submission takes, here and with nbgrader; ARGS such as --growth 100,1000
+	$(BIN)/python -m autograder.benchmarks.throughput $(ARGS)
 
 verify: setup  ## the grader's own test
 	$(BIN)/python -m autograder verify

@@ -89,9 +89,10 @@ def verify(
     labs: Labs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds every answer is judged under.")] = 10,
-    record: Annotated[bool, typer.Option(help="Keep the measured seconds for the syllabus.")] = False,
+    record: Annotated[bool, typer.Option(help="Keep the seconds for the syllabus, the modules for warm kernels.")] = False,
 ) -> None:
     """Test the grader: every wrong answer caught and named, every right one accepted, blank 0, reference full."""
+    from autograder.provisioner import record_modules
     from autograder.syllabus import record_times
     from autograder.verify import verify as verify_lab
 
@@ -105,6 +106,7 @@ def verify(
     if record:
         record_times({stem: {"seconds_whole": v.seconds_whole, "seconds_graded": v.seconds_graded}
                       for stem, v in found.items()})  # fmt: skip
+        record_modules(set().union(*(v.modules for v in found.values())))
     if as_json:
         print(json.dumps({"labs": {stem: verification.plain() for stem, verification in found.items()}}))
     else:
@@ -197,8 +199,12 @@ def grade(
         folder = Course(course.resolve(), db_url)
         results = grade_with_progress(folder, found, collect(folder, found, submitted), options, workers)
     out.print(grades_table(found.stem, results))
+    if options.isolation == "none":
+        err.print("[bold yellow]Graded without a sandbox: the learners' code ran as you.[/]")
     where = "the database of --db-url" if db_url else folder.root / "gradebook.db"
     out.print(f"gradebook: {where}", soft_wrap=True)
+    if not all(result.recorded for result in results):
+        raise typer.Exit(1)
 
 
 def grade_with_progress(course, lab, students: list[str], options, workers) -> list:

@@ -135,6 +135,22 @@ def warm_modules() -> list[str]:
     return json.loads(MODULES.read_text(encoding="utf-8"))
 
 
+def record_modules(names: set[str]) -> None:
+    """Write down what warm processes load from now on: of these modules those that can be imported by their name."""
+    kept = sorted(name for name in names if importable(name))
+    MODULES.write_text(json.dumps(kept, indent=0) + "\n", encoding="utf-8")
+
+
+def importable(name: str) -> bool:
+    """Whether a module can be found, and is neither the grader's nor a kernel's own."""
+    if name.startswith(("__", "autograder", "solutions", "_pruning_course", "debugpy", "pydev", "_pydev")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
 def shown() -> list[str]:
     """What a kernel sees of this machine: the interpreter, its packages, labkit and the data."""
     paths = [sys.base_prefix, sys.prefix, *site.getsitepackages()]

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
+from nbformat.v4 import new_code_cell
 
 from autograder.course import Course
 from autograder.judge import Judge
@@ -20,7 +21,8 @@ class Verification:
     """The numbers of one lab. Scores and maximum are those of the machine-graded questions.
 
     `caught`, `named` and `accepted` count the answers for which it holds under every seed that was tried.
-    `seconds_whole` runs the solved notebook with its experiments, `seconds_graded` without them.
+    `seconds_whole` runs the solved notebook with its experiments, `seconds_graded` without them; `modules` are those
+    that its kernel had loaded at the end of the latter.
     """
 
     functions: int
@@ -36,13 +38,14 @@ class Verification:
     seconds_whole: float
     seconds_graded: float
     missed: list[str] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
 
     @property
     def good(self) -> bool:
         return not self.missed
 
     def plain(self) -> dict:
-        return {key: value for key, value in asdict(self).items() if key != "missed"}
+        return {key: value for key, value in asdict(self).items() if key not in ("missed", "modules")}
 
 
 def verify_bank(lab: Lab, seeds: range) -> dict[str, set[str]]:
@@ -83,6 +86,7 @@ def verify(lab: Lab, seeds: int = 10) -> Verification:
         solved = solve(released, lab, [exercise.name for exercise in woven.exercises])
         blank, _, _ = timed_run(released, lab, folder, whole=False)
         graded, seconds_graded, errors = timed_run(solved, lab, folder, whole=False)
+        modules = loaded_modules(solved, lab, folder)
         whole, seconds_whole, experiment_errors = timed_run(solved, lab, folder, whole=True)
     maximum = sum(exercise.points for exercise in woven.exercises)
     missed = [f"not {kind}: {name}" for kind, names in failed.items() for name in sorted(names)]
@@ -103,7 +107,7 @@ def verify(lab: Lab, seeds: int = 10) -> Verification:
         wrong_answers=len(judge.wrong), caught=len(judge.wrong) - len(failed["caught"]),
         named=len(judge.wrong) - len(failed["named"]), alternatives=len(judge.right),
         accepted=len(judge.right) - len(failed["accepted"]), blank_score=blank, reference_score=min(whole, graded),
-        max_score=maximum, seconds_whole=seconds_whole, seconds_graded=seconds_graded, missed=missed,
+        max_score=maximum, seconds_whole=seconds_whole, seconds_graded=seconds_graded, missed=missed, modules=modules,
     )  # fmt: skip
 
 
@@ -116,3 +120,11 @@ def timed_run(notebook, lab: Lab, folder: str, *, whole: bool) -> tuple[float, f
     outputs = [output for cell in copy.cells for output in cell.get("outputs", [])]
     errors = [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
     return sum(verdict.points for verdict in verdicts), seconds, errors
+
+
+def loaded_modules(notebook, lab: Lab, folder: str) -> set[str]:
+    """The modules that a kernel has loaded when a notebook has been graded in it."""
+    copy = nbformat.from_dict(notebook)
+    copy.cells.append(new_code_cell("import sys\nprint(*sys.modules, sep='\\n')"))
+    run_notebook(copy, lab.stem, cwd=folder)
+    return set("".join(output.text for output in copy.cells[-1].outputs if output.output_type == "stream").split())
