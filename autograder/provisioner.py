@@ -284,19 +284,23 @@ class LimitedClient(AsyncKernelClient):
     """A client that neither reads a message that is too long nor waits where there is nothing to wait for."""
 
     def start_channels(self, shell=True, iopub=True, stdin=True, hb=False, control=True):
-        super().start_channels(shell, iopub, stdin, False, control)  # the monitor knows whether the kernel lives
+        super().start_channels(
+            shell, iopub, stdin, False, control
+        )  # the monitor knows whether the kernel lives
         sockets = [self.shell_channel.socket, self.iopub_channel.socket]
-        self._monitors = [zmq.Socket.shadow(one.get_monitor_socket(zmq.EVENT_DISCONNECTED)) for one in sockets]
+        self._monitors = [one.get_monitor_socket(zmq.EVENT_DISCONNECTED) for one in sockets]
 
     def stop_channels(self):
         for channel in (self.shell_channel, self.iopub_channel):
             channel.socket.disable_monitor()
+        for monitor in self._monitors:
+            monitor.close()
         super().stop_channels()
 
     @property
     def cut_off(self) -> bool:
         """Whether a connection was closed, as it is where a message is too long."""
-        return any(monitor.poll(0) for monitor in self._monitors)
+        return any(zmq.Socket.shadow(monitor).poll(0) for monitor in self._monitors)
 
     async def wait_for_ready(self, timeout: float | None = 60) -> None:
         deadline = time.monotonic() + (timeout or 60)
