@@ -44,10 +44,11 @@ def read_bytes(path: Path) -> bytes:
         raise SubmissionError(
             f"{path.name} cannot be read ({error.strerror}); hand in a regular file."
         ) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise SubmissionError(f"{path.name} is not a regular file.")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise SubmissionError(f"{path.name} is not a regular file.")
         if status.st_size > MAX_BYTES:
             raise SubmissionError(
                 f"{path.name} has {status.st_size / 2**20:.0f} MB, more than the {MAX_BYTES / 2**20:g} MB that are "
