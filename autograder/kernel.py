@@ -123,6 +123,9 @@ class ExecuteAndJudge(Execute):
         self.phases = dict.fromkeys(("start", "cells", "checks", "verdict", "stop"), 0.0)
         self.layers: list[str] = []
         self.memory = 0
+        self._files = self.files
+        if "nbgrader" in (resources or {}):  # nbgrader has put the submission's files beside the notebook
+            self._files = resources["metadata"]["path"]
         self._began = time.monotonic()
         self._ran: list[NotebookNode] = []  # what is run again in a new kernel
         self._lost: dict[str, str] = {}  # grade_id of a cell that ended its kernel -> what happened
@@ -162,7 +165,7 @@ class ExecuteAndJudge(Execute):
         left = self._limits.run_seconds - (time.monotonic() - self._began)
         limits = replace(self._limits, run_seconds=max(1, int(left)))
         address = self.warm_address or own_warm_process().address
-        self.km = WarmKernelManager(address, limits, self.files)
+        self.km = WarmKernelManager(address, limits, self._files)
         return self.km
 
     @contextmanager
@@ -234,9 +237,8 @@ class ExecuteAndJudge(Execute):
             raise
         except DeadKernelError:
             pass
-        except (
-            CellTimeoutError
-        ):  # it did not stop when told to; or its last messages were too long to be read
+        except CellTimeoutError:
+            # It did not stop when it was told to, or its last messages were too long to be read.
             self._limit = self._limit or ("cell time" if self._slow else "output")
         except Exception as error:  # whatever a kernel may send that is no message of a kernel
             self.log.info("cell %d: %s: %s", index + 1, type(error).__name__, error)
@@ -269,11 +271,9 @@ class ExecuteAndJudge(Execute):
 
     def _describe(self, cell: NotebookNode, index: int, limit: str) -> str:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        where = (
-            f"While {name} was checked"
-            if is_hidden_check(cell)
-            else f"In cell {index + 1}{f' ({name})' * bool(name)}"
-        )
+        where = f"In cell {index + 1} ({name})" if name else f"In cell {index + 1}"
+        if is_hidden_check(cell):
+            where = f"While {name} was checked"
         limits = self._limits
         what = {
             "memory": f"the memory limit of {limits.memory / 2**30:g} GB was passed",
@@ -283,14 +283,10 @@ class ExecuteAndJudge(Execute):
             "output": f"the code sent more than {limits.output_bytes / 2**20:g} MB of output",
         }.get(limit)
         if what is None:
-            status = f" (exit status {self._exit})" if self._exit is not None and self._exit >= 0 else ""
-            status = (
-                f" (signal {-self._exit})"
-                if self._exit is not None and self._exit < -1 and self._exit != -9
-                else status
-            )
-            what = f"the kernel died{status}"
-        return f"{where}, {what}. What was earned before it is kept."
+            what = "the kernel died"
+            if self._exit is not None:
+                what += f" (exit status {self._exit})" if self._exit >= 0 else f" (signal {-self._exit})"
+        return f"{where}, {what}. Other questions keep what they earned."
 
     async def _async_poll_kernel_alive(self):
         client = self.kc
@@ -298,11 +294,12 @@ class ExecuteAndJudge(Execute):
             await asyncio.sleep(0.2)
             if client is not self.kc:
                 return
-            if await self.km.is_alive():
-                if not getattr(client, "cut_off", False):
-                    continue
-                self._limit = "output"
-                self.km.provisioner.end()
+            with suppress(WarmProcessLost):  # ending the kernel will say so again, where it is heard
+                if await self.km.is_alive():
+                    if not getattr(client, "cut_off", False):
+                        continue
+                    self._limit = "output"
+                    self.km.provisioner.end()
             self.task_poll_for_reply.cancel()
             return
 

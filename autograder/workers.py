@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +118,7 @@ class DaskWorkers:
     """The workers of a dask.distributed cluster; each starts a warm process of its own.
 
     Raises:
-        UsageError: where dask is not installed, or no scheduler answers.
+        UsageError: where dask is not installed, no scheduler answers, or it has no workers.
     """
 
     def __init__(self, address: str):
@@ -133,7 +133,12 @@ class DaskWorkers:
             raise UsageError(
                 f"No dask scheduler answers at {address} ({error}); start one with `dask scheduler`."
             ) from None
-        self._killed = KilledWorker
+        try:
+            self._client.wait_for_workers(1, timeout=20)
+        except TimeoutError:
+            self._client.close()
+            raise UsageError(f"The dask scheduler at {address} has no workers; start some with `dask worker`.") from None
+        self._lost = (WarmProcessLost, KilledWorker, CancelledError)
         self.count = max(1, sum(self._client.nthreads().values()))
 
     def submit(self, task) -> Future:
@@ -143,7 +148,7 @@ class DaskWorkers:
         """The cluster starts its workers itself; each of them its warm process."""
 
     def lost(self, error: BaseException) -> bool:
-        return isinstance(error, (WarmProcessLost, self._killed))
+        return isinstance(error, self._lost)
 
     def __enter__(self) -> "DaskWorkers":
         return self

@@ -143,20 +143,20 @@ def gradebook(course: Course) -> dict[str, list[str]]:
     tables = rows(course)
     by_id = {row["id"]: row for row in itertools.chain.from_iterable(tables.values()) if len(str(row.get("id"))) == 32}
 
-    def plain(row: dict) -> list:
-        return sorted((key, value_of(key, value)) for key, value in row.items() if key != "id")
+    def plain(row: dict) -> str:
+        return ", ".join(f"{key}={value_of(key, value)}" for key, value in sorted(row.items()) if key != "id")
 
-    def value_of(key: str, value: object) -> object:
+    def value_of(key: str, value: object) -> str:
         if key == "record":
             return str({name: item for name, item in sorted(json.loads(value).items()) if name not in UNEQUAL})
-        return str(plain(by_id[value])) if value in by_id else str(value)
+        if key in UNEQUAL:
+            return "…"
+        return f"({plain(by_id[value])})" if value in by_id else str(value)
 
-    hidden = {name: [row | {"submission": ""} if "submission" in row else row for row in found]
-              for name, found in tables.items()}  # fmt: skip
-    return {name: sorted(str(plain(row)) for row in found) for name, found in hidden.items()}
+    return {name: sorted(map(plain, found)) for name, found in tables.items()}
 
 
-def notebooks(course: Course, lab: Lab) -> dict[str, list]:
+def notebooks(course: Course) -> dict[str, list]:
     """What stands in autograded/, {path: [(type, text, the verdict that it shows) of each cell]}."""
     found = {}
     for path in sorted((course.root / "autograded").rglob("*")):
@@ -171,3 +171,19 @@ def notebooks(course: Course, lab: Lab) -> dict[str, list]:
 def verdict_in(cell) -> str:
     """The outputs of a judged cell; other outputs come in pieces that differ from run to run."""
     return str(cell.outputs) if cell.metadata.get("nbgrader", {}).get("points") and "outputs" in cell else ""
+
+
+def state(course: Course) -> tuple[dict, dict]:
+    return gradebook(course), notebooks(course)
+
+
+def difference(found: tuple[dict, dict], expected: tuple[dict, dict]) -> str:
+    """In which tables and notebooks two results differ, and in which rows."""
+    lines = []
+    for ours, theirs in zip(found, expected):
+        for name in sorted(ours.keys() | theirs.keys()):
+            mine, other = ours.get(name, []), theirs.get(name, [])
+            if mine != other:
+                more, less = ([str(row)[:2000] for row in one if row not in two] for one, two in ((mine, other), (other, mine)))
+                lines.append(f"{name}: {len(mine)} for {len(other)}\n  more: {more[:1]}\n  less: {less[:1]}")
+    return "\n".join(lines)

@@ -24,7 +24,7 @@ ATTACKS = [
         "display-update",
         answers={name: WRONG.format(name=name) for name in POINTS},
         last=LAST.format(points=POINTS),
-        earns=NOTHING | {"uniform_masks": 0.5},
+        earns=NOTHING | {"uniform_masks": 0.5, "sensitivity_scan": 0.67},
     )
 ]
 
@@ -33,4 +33,4 @@ def test_no_update_reaches_a_judged_cell(outcome):
     outcome.held()
     for cell in outcome.notebook["cells"]:
         if cell["id"] in POINTS:
-            assert cell["outputs"][1]["data"]["text/plain"] == repr(outcome.points[cell["id"]])
+            assert "".join(cell["outputs"][1]["data"]["text/plain"]) == repr(outcome.points[cell["id"]])

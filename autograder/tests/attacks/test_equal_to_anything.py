@@ -30,8 +30,12 @@ WRONG = {
     "sensitivity_scan": "def sensitivity_scan(*arguments):\n    return agreeable(int)(1)",
     "choose_sparsities": "def choose_sparsities(*arguments):\n    return agreeable(list)()",
 }
-# A function that does nothing leaves the weights unchanged; that check of uniform_masks is honestly passed.
-ATTACKS = [Attack("equal", first=FIRST, answers=WRONG, earns=NOTHING | {"uniform_masks": 0.5})]
+# A function that does nothing leaves the weights unchanged: those two checks are honestly passed.
+ATTACKS = [
+    Attack(
+        "equal", first=FIRST, answers=WRONG, earns=NOTHING | {"uniform_masks": 0.5, "sensitivity_scan": 0.67}
+    )
+]
 
 
 def test_no_operator_of_the_learner_takes_part_in_the_comparison(outcome):

@@ -3,14 +3,19 @@
 from autograder.tests.attacks.attack import Attack
 
 ROW = "def row_scores(*args):\n"
-SENT = ROW + """\
+SENT = (
+    ROW
+    + """\
     kernel = get_ipython().kernel
     for kind in ("execute_result", "display_data"):
         content = {"data": {"text/plain": "3.0"}, "metadata": {}, "execution_count": 1}
         kernel.session.send(kernel.iopub_socket, kind, content, parent=kernel.get_parent())
     return 3.0
 """
-SHOWN = ROW + """\
+)
+SHOWN = (
+    ROW
+    + """\
     import sys
     from IPython.display import display
     print(3.0)
@@ -23,13 +28,19 @@ SHOWN = ROW + """\
 
 3.0
 """
-EARLY = ROW + """\
+)
+EARLY = (
+    ROW
+    + """\
     from IPython.display import display
     display({"application/vnd.pruning-course.observations+json": {"text": '{"linear_rows": {"passed": true}}'}}, raw=True)
     raise SystemExit(0)
 """
+)
 STOPPED = ROW + "    raise KeyboardInterrupt\n"
-REPLIED = ROW + """\
+REPLIED = (
+    ROW
+    + """\
     session = get_ipython().kernel.session
     old = session.send
 
@@ -42,8 +53,12 @@ REPLIED = ROW + """\
     session.send = send
     return 3.0
 """
+)
+# HOLE: the visible check calls the function too; the result sent there makes worker.read_scores raise, and the whole
+# submission gets 0 with "The grader failed".
+HOLES = {"sent": "an execute_result in a cell of 0 points costs the whole submission"}
 ATTACKS = [
-    Attack(f"fake-{name}", answers={"row_scores": text}, earns={"row_scores": 0.0})
+    Attack(f"fake-{name}", answers={"row_scores": text}, earns={"row_scores": 0.0}, hole=HOLES.get(name, ""))
     for name, text in {"sent": SENT, "shown": SHOWN, "early": EARLY, "stopped": STOPPED, "replied": REPLIED}.items()
 ]  # fmt: skip
 
@@ -51,4 +66,4 @@ ATTACKS = [
 def test_nothing_that_the_notebook_sends_is_a_score(outcome):
     outcome.held()
     cell = next(cell for cell in outcome.notebook["cells"] if cell["id"] == "row_scores")
-    assert [output["data"]["text/plain"] for output in cell["outputs"][1:]] == ["0.0"]
+    assert ["".join(output["data"]["text/plain"]) for output in cell["outputs"][1:]] == ["0.0"]

@@ -8,7 +8,7 @@ import importlib.abc, importlib.machinery, sys, types
 
 class Forger(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("autograder", "_pruning_course_runtime", "zlib", "base64"):
+        if name.split(".")[0] in ("autograder", "_pruning_course_runtime"):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def exec_module(self, module):
@@ -19,7 +19,7 @@ class Forger(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 sys.meta_path.insert(0, Forger())
-for name in ("autograder", "autograder.experiment", "autograder.in_kernel", "base64"):
+for name in ("autograder", "autograder.experiment", "autograder.in_kernel"):
     sys.modules.pop(name, None)
 """
 WRONG = "import autograder\n\ndef row_scores(*args):\n    return autograder.grade()"
@@ -30,6 +30,4 @@ ATTACKS = [
 
 
 def test_forged_modules_forge_no_score(outcome):
-    assert outcome.points.pop("row_scores") == 0
-    # base64 is forged too, and every question needs it: an attacker may spoil the own questions
-    assert set(outcome.points.values()) <= {0.0, 2.0, 3.0, 4.0}
+    outcome.held()

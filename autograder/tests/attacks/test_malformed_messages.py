@@ -49,13 +49,11 @@ REPLIES = {
     "reply-huge": '{"status": "error", "ename": "a", "evalue": "b" * 15_000_000, "traceback": ["x"]}',
 }
 ATTACKS = [
-    Attack("contents", first=CONTENTS),
-    Attack("surrogate", first=SURROGATE),
-    *(Attack(name, first=REPLY.replace("REPLY_CONTENT", text)) for name, text in REPLIES.items()),
+    Attack("contents", first=CONTENTS, wild=True),
+    Attack("surrogate", first=SURROGATE, wild=True),
+    *(Attack(name, first=REPLY.replace("REPLY_CONTENT", text), wild=True) for name, text in REPLIES.items()),
 ]
 
 
 def test_a_malformed_message_stops_nothing_but_its_sender(outcome):
-    assert sum(outcome.points.values()) <= 22
-    assert not outcome.result.problem
-    assert len(outcome.points) == 7
+    outcome.held()

@@ -19,7 +19,7 @@ def spy(name):
 builtins.compile = spy("compile")
 """
 WRONG = """
-def row_scores(*args):
+def choose_sparsities(*args):
     builtins.float = lambda *args: old["float"](3)
     builtins.round = builtins.abs = lambda *args: 0
     return 3.0
@@ -27,10 +27,16 @@ def row_scores(*args):
 LAST = """
 vars(builtins).update(old)
 text = "".join(seen)
-report(seen=len(seen), solution="torch.linalg.vector_norm(rows" in text, rules="any memory layout will do" in text)
+report(seen=len(seen), solution="accuracy < base" + "line - tolerance" in text, rules="any memory layout will do" in text)
 """
 ATTACKS = [
-    Attack("builtins", first=FIRST, answers={"row_scores": WRONG}, last=LAST, earns={"row_scores": 0.0})
+    Attack(
+        "builtins",
+        first=FIRST,
+        answers={"choose_sparsities": WRONG},
+        last=LAST,
+        earns={"choose_sparsities": 0.0},
+    )
 ]
 
 

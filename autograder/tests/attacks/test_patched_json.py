@@ -21,7 +21,7 @@ json.dumps = praise
 def row_scores(*args):
     return 3.0
 """
-FLAT = WRONG.replace('return old({name: verdict for name in value} | {"points": 3.0})', 'return {text!r}')
+FLAT = WRONG.replace('return old({name: verdict for name in value} | {"points": 3.0})', "return {text!r}")
 TEXTS = {
     "score": "3.0", "deep": "[" * 100_000, "number": '{"linear_rows": {"observed": {"kind": "int", "value": 1e999}}}',
     "nan": '{"linear_rows": {"observed": {"kind": "float", "value": "nan"}}}',
@@ -30,7 +30,11 @@ TEXTS = {
 }  # fmt: skip
 ATTACKS = [Attack("json-praise", answers={"row_scores": WRONG}, earns={"row_scores": 0.0})]
 ATTACKS += [
-    Attack(f"json-{name}", answers={"row_scores": FLAT.replace("{text!r}", repr(text))}, earns={"row_scores": 0.0})
+    Attack(
+        f"json-{name}",
+        answers={"row_scores": FLAT.replace("{text!r}", repr(text))},
+        earns={"row_scores": 0.0},
+    )
     for name, text in TEXTS.items()
 ]
 

@@ -30,7 +30,7 @@ def swallow(lines):
 
 get_ipython().input_transformers_cleanup.append(swallow)
 """
-SAY = "report(solution=any('torch.linalg.vector_norm(rows' in text for text in seen[:-1]), seen=len(seen))"
+SAY = "report(solution=any('linalg.vector' + '_norm(rows' in text for text in seen), seen=len(seen))"
 WRONG = {"row_scores": "def row_scores(*args):\n    return 3.0"}
 ATTACKS = [
     Attack("tree", first=TREE, answers=WRONG, earns={"row_scores": 0.0}),
