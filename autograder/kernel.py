@@ -218,6 +218,8 @@ class ExecuteAndJudge(Execute):
             with self._timed("cells"):
                 problem = self._run(cell, index, lambda: self.execute_cell(cell, index, store_history=True))
             cell.outputs = kept_outputs(cell.outputs, min(CELL_BYTES, self._room))
+            if is_grade(cell):  # a visible check: nbgrader would read a result as its score
+                cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
             self._room -= size_of(cell.outputs)
             if problem:
                 self._lost[cell.metadata.get("nbgrader", {}).get("grade_id", "")] = problem

@@ -21,6 +21,7 @@ if sys.platform != "win32":
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
 
+PATIENCE = 20  # seconds to wait for a dask scheduler and its workers
 WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
 
 
@@ -128,13 +129,13 @@ class DaskWorkers:
         except ImportError:
             raise UsageError("--scheduler needs dask: pip install distributed.") from None
         try:
-            self._client = Client(address, timeout=20)
+            self._client = Client(address, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"No dask scheduler answers at {address} ({error}); start one with `dask scheduler`."
             ) from None
         try:
-            self._client.wait_for_workers(1, timeout=20)
+            self._client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             self._client.close()
             raise UsageError(f"The dask scheduler at {address} has no workers; start some with `dask worker`.") from None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import psutil
+import pytest
 
 from autograder import demo
 from autograder.course import Course
@@ -187,3 +188,9 @@ def difference(found: tuple[dict, dict], expected: tuple[dict, dict]) -> str:
                 more, less = ([str(row)[:2000] for row in one if row not in two] for one, two in ((mine, other), (other, mine)))
                 lines.append(f"{name}: {len(mine)} for {len(other)}\n  more: {more[:1]}\n  less: {less[:1]}")
     return "\n".join(lines)
+
+
+def the_same(course: Course, expected: tuple[dict, dict]) -> None:
+    """Fail where a course's gradebook or its notebooks are not as expected, and say in what."""
+    if different := difference(state(course), expected):
+        pytest.fail(different, pytrace=False)

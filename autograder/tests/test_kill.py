@@ -66,11 +66,6 @@ def nothing_but_folders_of_the_dead(temporary: Path) -> None:
     assert all(name.startswith(MAY_STAY) for name in left), left
 
 
-def the_same(course, undisturbed) -> None:
-    if different := runs.difference(runs.state(course), undisturbed):
-        pytest.fail(different, pytrace=False)
-
-
 @pytest.mark.parametrize("released", [True, False])
 @pytest.mark.parametrize("kills", [12, pytest.param(500, marks=pytest.mark.soak)])
 def test_killing_the_coordinator(kills, released, base, lab, undisturbed, dice, tmp_path):
@@ -95,7 +90,7 @@ def test_killing_the_coordinator(kills, released, base, lab, undisturbed, dice, 
                 if run.process.returncode >= 0:
                     run.end()
                     break
-            the_same(course, undisturbed)
+            runs.the_same(course, undisturbed)
             shutil.rmtree(course.root)
     print(f"{done} kills in {lives} courses")
 
@@ -118,7 +113,7 @@ def test_killing_what_the_coordinator_started(kills, base, lab, undisturbed, dic
         run.end()
         done += some
         nothing_but_folders_of_the_dead(tmp_path / f"t{lives}")
-        the_same(course, undisturbed)
+        runs.the_same(course, undisturbed)
 
 
 @pytest.mark.parametrize("count, kills", [(32, 3), pytest.param(1000, 30, marks=pytest.mark.soak)])

@@ -66,7 +66,6 @@ class Attack:
         stops: the limits that the submission runs into, in their order; "" is a death of the kernel.
         wild: it spoils its own kernel, so that it may stop anywhere and lose more; gains nothing all the same.
         unprotected: also run with --isolation none, where it must succeed.
-        hole: why this one is known not to hold yet.
     """
 
     name: str
@@ -83,7 +82,6 @@ class Attack:
     stops: tuple[str, ...] = ()
     wild: bool = False
     unprotected: bool = False
-    hole: str = ""
 
     @property
     def id(self) -> str:

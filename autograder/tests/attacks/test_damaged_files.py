@@ -1,6 +1,7 @@
 """The file is no notebook: not JSON, too deep, of the wrong encoding, format or type, with cells like no other's."""
 
 import json
+import os
 
 from autograder.tests.attacks.attack import Attack
 
@@ -50,9 +51,8 @@ UNREADABLE = {
     "cell-type": (with_cell(cell(cell_type="evil")), "not a valid notebook"),
     "cell-number": (with_cell(7), "not a valid notebook"),
     "cell-source": (with_cell(cell(source={"a": 1})), "not a valid notebook"),
-    "surrogate": (with_cell(cell(source="print('\ud800')")), "not a valid notebook"),
+    "half-surrogate": (with_cell(cell(source="print('\ud800')")), "not a valid notebook"),
     "other-lab": (changed(metadata={"pruning_course": {"lab": "lab99_" + "x" * 1000}}), "not of lab03"),
-    "too-large": (lambda data: data + b" " * (100 << 20), "MB"),
 }
 READABLE = {
     "bom": lambda data: b"\xef\xbb\xbf" + data,
@@ -66,6 +66,14 @@ READABLE = {
 }  # fmt: skip
 ATTACKS = [Attack(name, file=make, problem=problem) for name, (make, problem) in UNREADABLE.items()]
 ATTACKS += [Attack(name, file=make) for name, make in READABLE.items()]
+# A file of 100 MB that takes no room on this disk.
+ATTACKS += [
+    Attack(
+        "too-large",
+        place=lambda folder, places: os.truncate(folder / "lab03_magnitude.ipynb", 100 << 20),
+        problem="100 MB",
+    )
+]
 
 
 def test_a_damaged_file_costs_its_own_submission_at_most(outcome):

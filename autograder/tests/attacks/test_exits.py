@@ -30,12 +30,9 @@ ATTACKS += [
     for name, code in ENDS.items()
 ]
 
-# HOLE: IPython's exit() stops the kernel a tenth of a second later, so that an innocent question is lost, again after
-# each new start.
 ATTACKS += [
-    Attack("quit", answers=answer("exit()"), earns={"row_scores": 0.0},
-           hole="exit() ends the kernel in a later cell")
-]  # fmt: skip
+    Attack("quit", answers=answer("exit()"), earns={"row_scores": 0.0})
+]  # IPython's own: no kernel ends
 
 
 def test_an_end_costs_its_own_question(outcome):

@@ -54,11 +54,8 @@ REPLIED = (
     return 3.0
 """
 )
-# HOLE: the visible check calls the function too; the result sent there makes worker.read_scores raise, and the whole
-# submission gets 0 with "The grader failed".
-HOLES = {"sent": "an execute_result in a cell of 0 points costs the whole submission"}
 ATTACKS = [
-    Attack(f"fake-{name}", answers={"row_scores": text}, earns={"row_scores": 0.0}, hole=HOLES.get(name, ""))
+    Attack(f"fake-{name}", answers={"row_scores": text}, earns={"row_scores": 0.0})
     for name, text in {"sent": SENT, "shown": SHOWN, "early": EARLY, "stopped": STOPPED, "replied": REPLIED}.items()
 ]  # fmt: skip
 

@@ -48,4 +48,4 @@ ATTACKS = [
 
 def test_each_question_is_graded_once(outcome):
     outcome.held()
-    assert [verdict["question"] for verdict in outcome.result.verdicts].sort() == list(POINTS).sort()
+    assert sorted(verdict["question"] for verdict in outcome.result.verdicts) == sorted(POINTS)

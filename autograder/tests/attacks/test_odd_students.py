@@ -11,7 +11,7 @@ NAMES = {
     "backslash": "..\\..\\x", "equals": "=1+1", "dots": "...x", "case": "NEIGHBOUR-0",
 }  # fmt: skip
 ATTACKS = [Attack(name, student=student) for name, student in NAMES.items()]
-# HOLE: such a name cannot be written to the gradebook.
+# Such a name cannot be written to the gradebook; the run says so, and goes on.
 ATTACKS += [Attack("bytes", student=os.fsdecode(b"caf\xe9"), problem="Not in the gradebook")]
 
 
