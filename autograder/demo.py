@@ -143,7 +143,7 @@ def {name}(*args, **kwargs):
 FLOOD = """\
 def {name}(*args, **kwargs):
     while True:
-        print("x" * 1_000_000)
+        print("x" * 100_000, flush=True)
 """
 
 
