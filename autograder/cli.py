@@ -45,6 +45,9 @@ Database = Annotated[
         envvar="GRADEBOOK_URL", help="SQLAlchemy's URL of the gradebook; else SQLite in the course folder."
     ),
 ]
+IsolationOption = Annotated[
+    Isolation, typer.Option("--isolation", help="none: without a sandbox, the work of people you trust.")
+]
 COURSE, MY_LABS = BUILD / "nbgrader", ROOT / "my_labs"
 
 
@@ -176,9 +179,7 @@ def grade(
     course: CourseFolder = COURSE,
     db_url: Database = "",
     force: Annotated[bool, typer.Option("--force", help="Grade again also what is graded already.")] = False,
-    isolation: Annotated[
-        Isolation, typer.Option(help="none: without a sandbox, the work of people you trust.")
-    ] = Isolation.sandbox,
+    isolation: IsolationOption = Isolation.sandbox,
     jobs: Annotated[int, typer.Option(min=0, help="How many at a time; 0: as many as there are cores.")] = 0,
     scheduler: Annotated[
         str, typer.Option(help="Grade on the dask cluster of this scheduler: tcp://HOST:8786.")
@@ -325,11 +326,15 @@ def copy_labs(folder: Path) -> None:
 
 
 @app.command()
-def demo() -> None:
-    """Grade a bundled class of real notebooks, print the gradebook, write the report."""
+def demo(isolation: IsolationOption = Isolation.sandbox) -> None:
+    """Grade a bundled class of real notebooks, print the gradebook, write the report.
+
+    Without a sandbox, its three attackers are left out.
+    """
     from autograder.workers import Options, start
 
-    options = Options(force=True)
+    sandboxed = isolation == Isolation.sandbox
+    options = Options(force=True, isolation=isolation.value)
     with start(options, hidden=[str(BUILD / "demo")]) as workers:
         from autograder.batch import collect
         from autograder.course import Course
@@ -338,7 +343,7 @@ def demo() -> None:
         found, course = find_lab("lab03"), Course(BUILD / "demo")
         with err.status("weaving the lab and making the class"):
             course.prepare(found)
-            members = make_class(course, found)
+            members = make_class(course, found, with_attackers=sandboxed)
             stories = {item.student: item.story for item in members}
         results = grade_with_progress(course, found, collect(course, found, None), options, workers)
     out.print(grades_table(found.stem, results, stories))

@@ -28,10 +28,11 @@ class Submission:
     attacks: str = ""
 
 
-def make_class(course: Course, lab: Lab) -> list[Submission]:
+def make_class(course: Course, lab: Lab, *, with_attackers: bool = True) -> list[Submission]:
     """Write the bundled class into the course's submitted/ folder; what stood there for this lab is replaced."""
     released = nbformat.read(course.notebook("release", lab), as_version=4)
     submissions = list(bundled_class(lab, released, weave(lab)))
+    submissions = [item for item in submissions if with_attackers or not item.attacks]
     for old in (course.root / "submitted").glob(f"*/{lab.stem}"):
         shutil.rmtree(old)
     for submission in submissions:
