@@ -14,8 +14,13 @@ from autograder.labs import Lab, UsageError, find_lab
 from autograder.repair import give_ids, grade_id_of
 
 MAX_BYTES = 32 << 20  # of a notebook
+MAX_TEXT = 4 << 20  # of a notebook without its outputs
 MAX_CELLS = 2_000
 MAX_OTHER_BYTES, MAX_OTHER_FILES, MAX_DEPTH = 10 << 20, 200, 8  # of what is handed in beside it
+
+
+class Damaged(ValueError):
+    """What is wrong with a notebook, in words for its owner."""
 
 
 class SubmissionError(Exception):
@@ -93,9 +98,11 @@ def parse_submission(data: bytes, lab: Lab) -> NotebookNode:
         raise SubmissionError(f"{name} is not JSON, so it is no notebook; was it saved completely?") from None
     try:
         notebook = read_notebook(raw)
-    except Exception as error:  # whatever JSON may hold
-        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    except (Damaged, nbformat.ValidationError) as error:
+        reason = str(error).splitlines()[0][:300]
         raise SubmissionError(f"{name} is not a valid notebook: {reason}") from None
+    except Exception:  # whatever JSON may hold
+        raise SubmissionError(f"{name} is not a valid notebook: a part of it is not what a notebook has there") from None
     stem = lab_of(notebook)
     if stem not in (None, lab.stem):
         raise SubmissionError(f"This is the notebook of {stem[:100]}, not of {lab.stem}.")
@@ -103,26 +110,37 @@ def parse_submission(data: bytes, lab: Lab) -> NotebookNode:
 
 
 def read_notebook(raw: object) -> NotebookNode:
-    """A valid notebook of the current format out of JSON, without outputs. Raises what nbformat raises, ValueError."""
+    """A valid notebook of the current format out of JSON, without outputs. Raises Damaged, and what nbformat raises."""
     if not isinstance(raw, dict) or not isinstance(raw.get("nbformat"), int):
-        raise ValueError("it has no nbformat")
+        raise Damaged("it has no nbformat")
     if raw["nbformat"] != 4 or not isinstance(raw.get("cells"), list):
-        raise ValueError("it must be of nbformat 4; open it in JupyterLab and save it")
+        raise Damaged("it must be of nbformat 4; open it in JupyterLab and save it")
     if len(raw["cells"]) > MAX_CELLS:
-        raise ValueError(f"it has {len(raw['cells'])} cells, more than {MAX_CELLS}")
-    for cell in raw["cells"]:
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            cell["outputs"], cell["execution_count"] = [], None
+        raise Damaged(f"it has {len(raw['cells'])} cells, more than {MAX_CELLS}")
+    raw = {key: raw[key] for key in ("nbformat", "metadata", "cells") if key in raw}
+    raw["cells"] = [known_fields(cell) for cell in raw["cells"]]
+    if len(json.dumps(raw)) > MAX_TEXT:
+        raise Damaged(f"it has more than {MAX_TEXT / 2**20:g} MB without its outputs")
     raw["nbformat_minor"] = 5
     notebook = nbformat.from_dict(raw)
     for cell in notebook.cells:
         if isinstance(cell.get("source"), list):
             cell["source"] = "".join(cell["source"])
     give_ids(notebook)
-    nbformat.validate(notebook, relax_add_props=True)
+    nbformat.validate(notebook)
     # What is not text in UTF-8 could not be written again.
     nbformat.writes(notebook).encode()
     return notebook
+
+
+def known_fields(cell: object) -> object:
+    """A cell of JSON without outputs and without fields that its type does not have."""
+    if not isinstance(cell, dict):
+        return cell
+    kind = cell.get("cell_type")
+    names = ("id", "cell_type", "metadata", "source", *(() if kind == "code" else ("attachments",)))
+    known = {name: cell[name] for name in names if name in cell}
+    return known | {"outputs": [], "execution_count": None} if kind == "code" else known
 
 
 def lab_of_file(path: Path) -> Lab:

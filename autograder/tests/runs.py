@@ -23,7 +23,13 @@ from autograder.labs import ROOT, Lab
 
 SEED = 7
 STUDENTS = ("ada", "bao", "emil", "hana", "kofi", "lena", "noor", "omar")  # of the bundled class
-UNEQUAL = ("seconds", "phases", "memory", "versions", "submission")  # in a record: what differs from run to run
+UNEQUAL = (
+    "seconds",
+    "phases",
+    "memory",
+    "versions",
+    "submission",
+)  # in a record: what differs from run to run
 END = 60  # seconds until what was killed is taken for not ending
 
 
@@ -115,7 +121,11 @@ def nobody_is_left(before: set[int]) -> None:
         if not left:
             return
         time.sleep(0.1)
-    raise AssertionError([describe(child) for child in left])
+    still = [describe(child) for child in left]
+    for child in left:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    raise AssertionError(still)
 
 
 def describe(process: psutil.Process) -> str:
@@ -136,20 +146,28 @@ def rows(course: Course) -> dict[str, list[dict]]:
     with contextlib.closing(sqlite3.connect(course.root / "gradebook.db")) as database:
         database.row_factory = sqlite3.Row
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: [dict(row) for row in database.execute(f'SELECT * FROM "{name}"')] for name in sorted(names)}
+        return {
+            name: [dict(row) for row in database.execute(f'SELECT * FROM "{name}"')] for name in sorted(names)
+        }
 
 
 def gradebook(course: Course) -> dict[str, list[str]]:
     """Every row of every table, without what differs from run to run; in the place of an id stands its row."""
     tables = rows(course)
-    by_id = {row["id"]: row for row in itertools.chain.from_iterable(tables.values()) if len(str(row.get("id"))) == 32}
+    by_id = {
+        row["id"]: row
+        for row in itertools.chain.from_iterable(tables.values())
+        if len(str(row.get("id"))) == 32
+    }
 
     def plain(row: dict) -> str:
         return ", ".join(f"{key}={value_of(key, value)}" for key, value in sorted(row.items()) if key != "id")
 
     def value_of(key: str, value: object) -> str:
         if key == "record":
-            return str({name: item for name, item in sorted(json.loads(value).items()) if name not in UNEQUAL})
+            return str(
+                {name: item for name, item in sorted(json.loads(value).items()) if name not in UNEQUAL}
+            )
         if key in UNEQUAL:
             return "…"
         return f"({plain(by_id[value])})" if value in by_id else str(value)
@@ -185,7 +203,10 @@ def difference(found: tuple[dict, dict], expected: tuple[dict, dict]) -> str:
         for name in sorted(ours.keys() | theirs.keys()):
             mine, other = ours.get(name, []), theirs.get(name, [])
             if mine != other:
-                more, less = ([str(row)[:2000] for row in one if row not in two] for one, two in ((mine, other), (other, mine)))
+                more, less = (
+                    [str(row)[:2000] for row in one if row not in two]
+                    for one, two in ((mine, other), (other, mine))
+                )
                 lines.append(f"{name}: {len(mine)} for {len(other)}\n  more: {more[:1]}\n  less: {less[:1]}")
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """Kill -9 at random instants: what is in the gradebook at the end is what an undisturbed run writes."""
 
 import json
+import os
 import random
 import shutil
 import time
@@ -41,9 +42,9 @@ def undisturbed(base, lab, tmp_path_factory):
 
 @pytest.fixture
 def dice():
-    """Draws the instants and the victims; a failing test prints its seed."""
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"the seed of the kills: {seed}")
+    """Draws the instants and the victims; a failing test prints its seed, and KILL_SEED=… draws the same ones."""
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"KILL_SEED={seed}")
     return random.Random(seed)
 
 
@@ -122,7 +123,9 @@ def test_a_larger_class(count, kills, base, lab, undisturbed, dice, tmp_path):
     course = runs.copied(base, tmp_path / "course")
     for number in range(count - len(runs.STUDENTS)):
         student = runs.STUDENTS[number % len(runs.STUDENTS)]
-        shutil.copytree(course.root / "submitted" / student, course.root / "submitted" / f"{student}-{number}")
+        shutil.copytree(
+            course.root / "submitted" / student, course.root / "submitted" / f"{student}-{number}"
+        )
     while kills:
         run = Run(course, tmp_path / "t", "--jobs", 2)
         time.sleep(dice.uniform(0, count / 4 + UNDISTURBED))
@@ -136,7 +139,11 @@ def test_a_larger_class(count, kills, base, lab, undisturbed, dice, tmp_path):
     assert len(found) == count
     for student, result in found.items():
         first = found[student.partition("-")[0]]
-        assert (result.scores, result.verdicts, result.problem) == (first.scores, first.verdicts, first.problem)
+        assert (result.scores, result.verdicts, result.problem) == (
+            first.scores,
+            first.verdicts,
+            first.problem,
+        )
 
 
 # --- grading again -----------------------------------------------------------------------------------------------
@@ -163,7 +170,9 @@ def times(course) -> dict[str, int]:
 
 
 def again(course, lab, **options):
-    return list(batch.grade(course, lab, batch.collect(course, lab, None), Options(seed=runs.SEED, **options)))
+    return list(
+        batch.grade(course, lab, batch.collect(course, lab, None), Options(seed=runs.SEED, **options))
+    )
 
 
 def test_grading_twice_changes_nothing(graded, lab):
