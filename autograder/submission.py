@@ -15,6 +15,7 @@ from autograder.repair import give_ids, grade_id_of
 
 MAX_BYTES = 32 << 20  # of a notebook
 MAX_TEXT = 4 << 20  # of a notebook without its outputs
+MAX_NESTING = 100  # lists and dictionaries in each other
 MAX_CELLS = 2_000
 MAX_OTHER_BYTES, MAX_OTHER_FILES, MAX_DEPTH = 10 << 20, 200, 8  # of what is handed in beside it
 
@@ -102,7 +103,9 @@ def parse_submission(data: bytes, lab: Lab) -> NotebookNode:
         reason = str(error).splitlines()[0][:300]
         raise SubmissionError(f"{name} is not a valid notebook: {reason}") from None
     except Exception:  # whatever JSON may hold
-        raise SubmissionError(f"{name} is not a valid notebook: a part of it is not what a notebook has there") from None
+        raise SubmissionError(
+            f"{name} is not a valid notebook: a part of it is not what a notebook has there"
+        ) from None
     stem = lab_of(notebook)
     if stem not in (None, lab.stem):
         raise SubmissionError(f"This is the notebook of {stem[:100]}, not of {lab.stem}.")
@@ -121,6 +124,8 @@ def read_notebook(raw: object) -> NotebookNode:
     raw["cells"] = [known_fields(cell) for cell in raw["cells"]]
     if len(json.dumps(raw)) > MAX_TEXT:
         raise Damaged(f"it has more than {MAX_TEXT / 2**20:g} MB without its outputs")
+    if is_deeper(raw, MAX_NESTING):
+        raise Damaged(f"its JSON is nested more than {MAX_NESTING} deep")
     raw["nbformat_minor"] = 5
     notebook = nbformat.from_dict(raw)
     for cell in notebook.cells:
@@ -131,6 +136,21 @@ def read_notebook(raw: object) -> NotebookNode:
     # What is not text in UTF-8 could not be written again.
     nbformat.writes(notebook).encode()
     return notebook
+
+
+def is_deeper(value: object, depth: int) -> bool:
+    """Whether JSON is nested deeper than that; without recursion, which it could exhaust."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = [
+            list(item.values()) if isinstance(item, dict) else item
+            for item in level
+            if isinstance(item, (dict, list))
+        ]
+        level = [item for items in inner for item in items]
+        if not level:
+            return False
+    return True
 
 
 def known_fields(cell: object) -> object:

@@ -18,7 +18,7 @@ from autograder.tests.runs import Run
 
 pytestmark = pytest.mark.slow
 
-UNDISTURBED = 8  # about so many seconds takes a run that nobody kills; only to draw the instants
+UNDISTURBED = 6  # about so many seconds takes a run; only to draw the instants from
 MAY_STAY = ("pymp-", "warm-", "submission-")  # temporary folders of a process that was killed
 
 
