@@ -85,7 +85,9 @@ class WarmProcess:
         """Wait until it can fork; the first sandbox has been made then."""
         if not self._ready:
             line = self._process.stdout.readline()
-            problem = json.loads(line)["problem"] if line else "The warm process did not start"
+            if not line:
+                raise WarmProcessLost("the warm process ended before it was ready")
+            problem = json.loads(line)["problem"]
             if problem:
                 self.close()
                 raise UsageError(
@@ -101,6 +103,12 @@ class WarmProcess:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def alive_soon(self) -> bool:
+        """Whether it lives; one that is just being killed is given a moment to be dead."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        return self.alive
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -193,14 +201,20 @@ class WarmProvisioner(KernelProvisionerBase):
         return {"cmd": []}
 
     async def launch_kernel(self, cmd, **kwargs):
-        self._folder = tempfile.mkdtemp(prefix="k-", dir=Path(self.address).parent)
+        try:
+            self._folder = tempfile.mkdtemp(prefix="k-", dir=Path(self.address).parent)
+        except OSError as error:  # it was killed, and what it left was removed
+            raise WarmProcessLost(f"the warm process is gone: {error}") from None
         prefix, key = f"{self._folder}/k", secrets.token_hex(16)
         request = {"limits": self.limits.plain(), "files": self.files, "prefix": prefix, "key": key}
         with contextlib.ExitStack() as stack:
             listeners = []
             for port in range(1, len(CHANNELS) + 1):
                 listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-                listener.bind(f"{prefix}-{port}")
+                try:
+                    listener.bind(f"{prefix}-{port}")
+                except OSError as error:
+                    raise WarmProcessLost(f"the warm process is gone: {error}") from None
                 listener.listen(16)
                 listeners.append(listener.fileno())
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -211,7 +225,7 @@ class WarmProvisioner(KernelProvisionerBase):
             except OSError as error:
                 raise WarmProcessLost(f"the warm process does not answer: {error}") from None
         if "problem" in message:
-            raise UsageError(f"A kernel could not be started: {message['problem']}.")
+            raise WarmProcessLost(f"a kernel could not be started: {message['problem']}")
         self.layers = message["layers"]
         self.connection_info = {
             "ip": prefix, "transport": "ipc", "key": key.encode(), "signature_scheme": "hmac-sha256", "hb_port": 5,

@@ -68,6 +68,7 @@ def grade(task: Task, warm_address: str = "") -> tuple[Result, str]:
                 f"The grader failed on this submission: {type(error).__name__}: {error}", 500
             )
             result.verdicts, result.scores, text = [], {}, ""
+            result.content = ""  # it does not count as graded: the next run tries again
     result.seconds = time.perf_counter() - start
     return result, text
 
@@ -84,7 +85,9 @@ def sanitize(notebook: NotebookNode, truth: str) -> None:
         }
         CheckCellMetadata().preprocess(notebook, {})
     except Exception:  # whatever may be in a notebook that the format allows
-        raise SubmissionError("The notebook's cells are damaged; take a new copy of the lab, and paste your answers.") from None
+        raise SubmissionError(
+            "The notebook's cells are damaged; take a new copy of the lab, and paste your answers."
+        ) from None
 
 
 def execute(notebook: NotebookNode, task: Task, result: Result, warm_address: str) -> None:

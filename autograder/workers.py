@@ -21,6 +21,7 @@ if sys.platform != "win32":
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
 
+STARTS = 5  # of what is killed while it starts
 PATIENCE = 20  # seconds to wait for a dask scheduler and its workers
 WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
 
@@ -83,12 +84,19 @@ class LocalWorkers:
 
     def submit(self, task) -> Future:
         """Have a submission graded; the future holds worker.grade's result, or what it raised."""
-        address = self._warm.wait_until_ready().address if self._warm else ""
-        return self._pool.submit(grade_task, task, address)
+        for _ in range(STARTS):
+            try:
+                address = self._warm.wait_until_ready().address if self._warm else ""
+                return self._pool.submit(grade_task, task, address)
+            except (WarmProcessLost, BrokenProcessPool):
+                self.renew()
+        raise UsageError(
+            f"The grader's own processes ended {STARTS} times while they started; is there enough memory?"
+        )
 
     def renew(self) -> None:
         """Start again what was killed."""
-        if self._warm and not self._warm.alive:
+        if self._warm and not self._warm.alive_soon():
             self._warm.close()
             self._warm = self._start_warm_process()
         with contextlib.suppress(BrokenProcessPool):
@@ -138,7 +146,9 @@ class DaskWorkers:
             self._client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             self._client.close()
-            raise UsageError(f"The dask scheduler at {address} has no workers; start some with `dask worker`.") from None
+            raise UsageError(
+                f"The dask scheduler at {address} has no workers; start some with `dask worker`."
+            ) from None
         self._lost = (WarmProcessLost, KilledWorker, CancelledError)
         self.count = max(1, sum(self._client.nthreads().values()))
 
