@@ -87,7 +87,8 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
     """Grade the collected submissions; yield each result when it is in the gradebook, in the order they get there.
 
     A submission counts as graded when the gradebook holds its record for the same files and the same version of the
-    lab; such a one is not graded again. A run that was killed goes on where it was.
+    lab, and its executed notebook is there; such a one is not graded again. A run that was killed goes on where it
+    was.
 
     Args:
         course: the course folder; the lab's rows are made in its gradebook first.
@@ -119,9 +120,8 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
                 except (OSError, ValueError) as error:
                     yield not_recorded(lab, student, seed, options, error)
                     continue
-                before = known.get(student)
-                if before and (before.content, before.version) == (task.content, task.version):
-                    yield before
+                if is_graded(course, lab, task, known.get(student)):
+                    yield known[student]
                     continue
                 running[workers.submit(task)] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -138,6 +138,13 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
                     yield enter(course, lab, ledger, task, *outcome)
                 except (OSError, ValueError, GradebookError) as error:
                     yield not_recorded(lab, task.student, seed, options, error)
+
+
+def is_graded(course: Course, lab: Lab, task: Task, before: Result | None) -> bool:
+    """Whether a submission was graded before as it would be graded now."""
+    if before is None or (before.content, before.version) != (task.content, task.version):
+        return False
+    return (course.folder("autograded", lab, task.student) / f"{lab.stem}.ipynb").is_file()
 
 
 def outcome_of(future: Future, workers: Workers) -> tuple[Result, str] | None:

@@ -105,12 +105,6 @@ class Ledger:
         with self._transaction(f"The gradebook did not take the release of {lab}", writes=True):
             self.db.merge(Release(lab=lab, version=version))
 
-    def graded(self, lab: str) -> dict[str, tuple[str, str]]:
-        """What counts as graded, {student: (content, version)}."""
-        with self._transaction("The gradebook could not be read"):
-            rows = self.db.execute(recorded(lab, Record.student, Record.content, Record.version))
-            return {student: (content, version) for student, content, version in rows}
-
     def commit(self, result: Result, timestamp: datetime | None = None) -> None:
         """Write a result into the gradebook in one transaction; the same result again changes nothing.
 

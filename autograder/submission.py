@@ -14,7 +14,7 @@ from autograder.labs import Lab, UsageError, find_lab
 from autograder.repair import give_ids, grade_id_of
 
 MAX_BYTES = 32 << 20  # of a notebook
-MAX_TEXT = 4 << 20  # of a notebook without its outputs
+MAX_TEXT = 4 << 20  # of a notebook without its outputs and the pictures pasted into it
 MAX_NESTING = 100  # lists and dictionaries in each other
 MAX_CELLS = 2_000
 MAX_OTHER_BYTES, MAX_OTHER_FILES, MAX_DEPTH = 10 << 20, 200, 8  # of what is handed in beside it
@@ -122,8 +122,13 @@ def read_notebook(raw: object) -> NotebookNode:
         raise Damaged(f"it has {len(raw['cells'])} cells, more than {MAX_CELLS}")
     raw = {key: raw[key] for key in ("nbformat", "metadata", "cells") if key in raw}
     raw["cells"] = [known_fields(cell) for cell in raw["cells"]]
-    if len(json.dumps(raw)) > MAX_TEXT:
-        raise Damaged(f"it has more than {MAX_TEXT / 2**20:g} MB without its outputs")
+    pictures = sum(
+        len(json.dumps(cell["attachments"]))
+        for cell in raw["cells"]
+        if isinstance(cell, dict) and "attachments" in cell
+    )
+    if len(json.dumps(raw)) - pictures > MAX_TEXT:
+        raise Damaged(f"it has more than {MAX_TEXT / 2**20:g} MB without its outputs and pictures")
     if is_deeper(raw, MAX_NESTING):
         raise Damaged(f"its JSON is nested more than {MAX_NESTING} deep")
     raw["nbformat_minor"] = 5

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +22,7 @@ if sys.platform != "win32":
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
 
+LOST = (BrokenProcessPool, WarmProcessLost, EOFError, ConnectionError)  # one of the grader's own processes was killed
 STARTS = 5  # of what is killed while it starts
 PATIENCE = 20  # seconds to wait for a dask scheduler and its workers
 WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
@@ -88,7 +90,7 @@ class LocalWorkers:
             try:
                 address = self._warm.wait_until_ready().address if self._warm else ""
                 return self._pool.submit(grade_task, task, address)
-            except (WarmProcessLost, BrokenProcessPool):
+            except LOST:
                 self.renew()
         raise UsageError(
             f"The grader's own processes ended {STARTS} times while they started; is there enough memory?"
@@ -99,15 +101,17 @@ class LocalWorkers:
         if self._warm and not self._warm.alive_soon():
             self._warm.close()
             self._warm = self._start_warm_process()
-        with contextlib.suppress(BrokenProcessPool):
+        with contextlib.suppress(*LOST):
             self._pool.submit(os.getpid)
             return
+        if sys.platform != "win32":
+            ensure_running()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = self._start_pool()
 
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that the grader's own processes died."""
-        return isinstance(error, (BrokenProcessPool, WarmProcessLost))
+        return isinstance(error, LOST)
 
     def pids(self) -> dict[str, list[int]]:
         """The processes, by what they do; for those who watch or test them."""
@@ -185,6 +189,7 @@ def begin_worker() -> None:
     machine, and the submission is graded once more on its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_coordinator, daemon=True).start()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if os.getppid() == 1:
@@ -194,3 +199,9 @@ def begin_worker() -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + WORKER_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def end_with_coordinator() -> None:
+    """End this process when the coordinator is gone: its parent, the forkserver, lives as long as a worker does."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

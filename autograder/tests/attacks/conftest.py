@@ -18,6 +18,7 @@ from autograder import batch
 from autograder.course import Course
 from autograder.gradebook import Ledger
 from autograder.labs import ROOT, Lab
+from autograder.outputs import plain_text
 from autograder.report import page_name, write_report
 from autograder.result import Result
 from autograder.submission import solve
@@ -177,7 +178,7 @@ def grade(course: Course, lab: Lab, places: Places, token: str, attacks: list[At
     neighbours = {student: recorded[student] for student in expected & recorded.keys()}
     outcomes = {}
     for number, attack in enumerate(attacks):
-        result = by_student[attack.id] if attack.id in by_student else graded[order.index(attack.id)]
+        result = by_student[plain_text(attack.id)]
         before_it = "victim" if number == 0 else f"neighbour-{number - 1}"
         outcomes[attack.name] = Outcome(
             attack, result, *readable(course, lab, attack, result),

@@ -31,9 +31,12 @@ def cell(**parts) -> dict:
 
 
 DEEP = b'{"nbformat": 4, "cells": ' + b"[" * 200_000
-deep = "x"
-for _ in range(300):
-    deep = {"a": deep}
+
+
+def nested(depth: int) -> dict:
+    return {"a": nested(depth - 1)} if depth else {}
+
+
 UNREADABLE = {
     "empty": (lambda data: b"", "not JSON"),
     "half": (lambda data: data[: len(data) // 2], "not JSON"),
@@ -46,6 +49,7 @@ UNREADABLE = {
     "format-3": (changed(nbformat=3), "nbformat 4"),
     "format-x": (changed(nbformat="4"), "no nbformat"),
     "no-list": (changed(cells={"a": 1}), "nbformat 4"),
+    "nested": (changed(metadata=nested(300)), "nested more than 100 deep"),
     "metadata": (changed(metadata=[1]), "not a valid notebook"),
     "many-cells": (changed(cells=[cell()] * 3_000), "more than 2000"),
     "cell-type": (with_cell(cell(cell_type="evil")), "not a valid notebook"),
@@ -57,7 +61,7 @@ UNREADABLE = {
 READABLE = {
     "bom": lambda data: b"\xef\xbb\xbf" + data,
     "minor": changed(nbformat_minor=-7),
-    "extra": changed(extra={"a": [1, 2]}, metadata={"x": deep}),
+    "extra": changed(extra={"a": [1, 2]}, metadata=nested(90)),
     "ids": with_cell(cell(id="../../" * 9)),
     "bad-outputs": with_cell(cell(outputs="no list", execution_count="many")),
     "attachments": with_cell({"cell_type": "raw", "metadata": {}, "source": ["a", "b"], "attachments": {"x": {"y": "z"}}}),
