@@ -128,7 +128,6 @@ def grade(course: Course, lab: Lab, students: list[str], options: Options | None
                 task = running.pop(future)
                 outcome = outcome_of(future, workers)
                 if outcome is None:
-                    workers.renew()
                     lost[task.student] += 1
                     if lost[task.student] < ATTEMPTS:
                         waiting.append(task.student)

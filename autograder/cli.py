@@ -92,7 +92,9 @@ def verify(
     labs: Labs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds every answer is judged under.")] = 10,
-    record: Annotated[bool, typer.Option(help="Keep the seconds for the syllabus, the modules for warm kernels.")] = False,
+    record: Annotated[
+        bool, typer.Option(help="Keep the seconds for the syllabus, the modules for warm kernels.")
+    ] = False,
 ) -> None:
     """Test the grader: every wrong answer caught and named, every right one accepted, blank 0, reference full."""
     from autograder.provisioner import record_modules

@@ -127,4 +127,6 @@ def loaded_modules(notebook, lab: Lab, folder: str) -> set[str]:
     copy = nbformat.from_dict(notebook)
     copy.cells.append(new_code_cell("import sys\nprint(*sys.modules, sep='\\n')"))
     run_notebook(copy, lab.stem, cwd=folder)
-    return set("".join(output.text for output in copy.cells[-1].outputs if output.output_type == "stream").split())
+    return set(
+        "".join(output.text for output in copy.cells[-1].outputs if output.output_type == "stream").split()
+    )

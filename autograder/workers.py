@@ -1,9 +1,8 @@
 """Where submissions are graded side by side: processes of this machine, or a dask cluster.
 
-Both are the standard library's Executor underneath; what is added is how to go on after a process was killed.
+Either way a submission goes in and a future comes out, and what was killed is started again.
 """
 
-import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -11,9 +10,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -22,7 +21,7 @@ if sys.platform != "win32":
 from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
 
-LOST = (BrokenProcessPool, WarmProcessLost, EOFError, ConnectionError)  # one of the grader's own processes was killed
+LOST = (WarmProcessLost, EOFError, OSError)  # one of the grader's own processes was killed
 STARTS = 5  # of what is killed while it starts
 PATIENCE = 20  # seconds to wait for a dask scheduler and its workers
 WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
@@ -60,71 +59,115 @@ def start(options: Options, hidden: Iterable[str]) -> "Workers":
 class LocalWorkers:
     """Grader processes on this machine, and one warm process from which all of their kernels are forked.
 
+    Each has a pipe of its own. In a ProcessPoolExecutor they share one, and a process that is killed while it writes
+    into that holds its lock for ever: the others, and whoever waits for them, hang.
+
     Args:
         count: how many.
         isolation: "sandbox" or "none".
         hidden: folders that no kernel may see.
-
-    Raises:
-        UsageError: where no sandbox can be made here; from the first `submit`.
     """
 
     def __init__(self, count: int, isolation: str, hidden: Iterable[str] = ()):
         self.count, self._isolation, self._hidden = count, isolation, list(hidden)
+        self._lock = threading.Lock()
         self._warm = self._start_warm_process()
         self._context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
         if sys.platform != "win32":
             self._context.set_forkserver_preload(["autograder.worker"])
             ensure_running()  # it loads torch while this process goes on
-        self._pool = self._start_pool()
+        self._threads = ThreadPoolExecutor(count)
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
 
     def _start_warm_process(self) -> WarmProcess | None:
         return WarmProcess(self._hidden) if self._isolation == "sandbox" else None
 
-    def _start_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.count, mp_context=self._context, initializer=begin_worker)
-
     def submit(self, task) -> Future:
-        """Have a submission graded; the future holds worker.grade's result, or what it raised."""
-        for _ in range(STARTS):
-            try:
-                address = self._warm.wait_until_ready().address if self._warm else ""
-                return self._pool.submit(grade_task, task, address)
-            except LOST:
-                self.renew()
+        """Have a submission graded.
+
+        Returns:
+            A future with what worker.grade returned or raised; a WarmProcessLost too where the process that graded
+            it was killed, and a UsageError where what it needs did not start.
+        """
+        return self._threads.submit(self._grade, task)
+
+    def _grade(self, task):
+        worker, address = self._take_worker()
+        try:
+            answer = worker.ask(task, address)
+        except LOST as error:
+            worker.close()
+            raise WarmProcessLost(f"a process of the grader was killed: {error}") from None
+        else:
+            self._idle.append(worker)
+        finally:
+            self._busy.discard(worker)
+        if isinstance(answer, WarmProcessLost) and self._warm:
+            self._warm.alive_soon()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _take_worker(self) -> tuple["Worker", str]:
+        """A worker that waits for a submission, and the address of the warm process. What was killed is started."""
+        with self._lock:
+            for _ in range(STARTS):
+                try:
+                    if self._warm and not self._warm.alive:
+                        self._warm.close()
+                        self._warm = self._start_warm_process()
+                    address = self._warm.wait_until_ready().address if self._warm else ""
+                    worker = self._idle.pop() if self._idle else Worker(self._context)
+                    self._busy.add(worker)
+                    return worker, address
+                except LOST:
+                    continue
         raise UsageError(
             f"The grader's own processes ended {STARTS} times while they started; is there enough memory?"
         )
 
-    def renew(self) -> None:
-        """Start again what was killed."""
-        if self._warm and not self._warm.alive_soon():
-            self._warm.close()
-            self._warm = self._start_warm_process()
-        with contextlib.suppress(*LOST):
-            self._pool.submit(os.getpid)
-            return
-        if sys.platform != "win32":
-            ensure_running()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = self._start_pool()
-
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that the grader's own processes died."""
-        return isinstance(error, LOST)
+        return isinstance(error, WarmProcessLost)
 
     def pids(self) -> dict[str, list[int]]:
         """The processes, by what they do; for those who watch or test them."""
-        workers = list(self._pool._processes or {})
+        workers = [worker.pid for worker in (*self._idle, *self._busy)]
         return {"worker": workers, "warm": [self._warm.pid] if self._warm else []}
 
     def __enter__(self) -> "LocalWorkers":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._idle:
+            worker.close()
         if self._warm:
             self._warm.close()
+
+
+class Worker:
+    """A process that grades one submission after the other, as it is asked."""
+
+    def __init__(self, context: multiprocessing.context.BaseContext):
+        self._connection, other = context.Pipe()
+        with other:  # when the process is gone, nobody holds this end of the pipe
+            self._process = context.Process(target=serve, args=(other,), daemon=True)
+            self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, task, address: str):
+        """What `grade_task` returns, or the exception that it raises. Raises one of LOST if the process is gone."""
+        self._connection.send((task, address))
+        return self._connection.recv()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.join()
 
 
 class DaskWorkers:
@@ -159,9 +202,6 @@ class DaskWorkers:
     def submit(self, task) -> Future:
         return self._client.get_executor(pure=False).submit(grade_task, task, "")
 
-    def renew(self) -> None:
-        """The cluster starts its workers itself; each of them its warm process."""
-
     def lost(self, error: BaseException) -> bool:
         return isinstance(error, self._lost)
 
@@ -180,6 +220,22 @@ def grade_task(task, address: str):
     from autograder.worker import grade
 
     return grade(task, address)
+
+
+def serve(connection: Connection) -> None:
+    """Grade what comes through a pipe until that is closed."""
+    begin_worker()
+    with connection:
+        while True:
+            try:
+                task, address = connection.recv()
+            except EOFError:
+                return
+            try:
+                answer = grade_task(task, address)
+            except Exception as error:
+                answer = error
+            connection.send(answer)
 
 
 def begin_worker() -> None:

@@ -106,7 +106,7 @@ def test_killing_what_the_coordinator_started(kills, base, lab, undisturbed, dic
         course = runs.copied(base, tmp_path / f"course{lives}")
         run, some = Run(course, tmp_path / f"t{lives}", "--jobs", 2), 0
         while run.running and some < 4:
-            time.sleep(dice.uniform(0, 3))
+            time.sleep(dice.uniform(0, UNDISTURBED))
             kind = kill_one(run, ["worker", "worker", "warm", "monitor", "monitor", "forkserver"], dice)
             killed.append(kind)
             some += bool(kind)

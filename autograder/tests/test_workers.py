@@ -58,18 +58,16 @@ class DyingWorkers:
     count = 2
 
     def __init__(self, victim: str):
-        self.victim, self.renewed, self.beside = victim, 0, []
+        self.victim, self.deaths = victim, 0
 
     def submit(self, task) -> Future:
         future = Future()
         if task.student == self.victim:
+            self.deaths += 1
             future.set_exception(WarmProcessLost("gone"))
         else:
             future.set_result(grade(task))
         return future
-
-    def renew(self) -> None:
-        self.renewed += 1
 
     def lost(self, error) -> bool:
         return isinstance(error, WarmProcessLost)
@@ -84,7 +82,7 @@ class DyingWorkers:
 def test_a_submission_under_which_the_grader_dies_stops_no_other_and_is_graded_in_the_next_run(course, lab):
     students, workers = batch.collect(course, lab, None), DyingWorkers("ada")
     results = {r.student: r for r in batch.grade(course, lab, students, Options(seed=7), workers)}
-    assert workers.renewed == ATTEMPTS
+    assert workers.deaths == ATTEMPTS
     assert "processes died" in results["ada"].problem and results["ada"].score == 0
     assert results["noor"].score == 19
     after = {result.student: result for result in graded(course, lab)}
