@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from autograder.course import Course
 from autograder.gradebook import Ledger
 from autograder.provisioner import WarmProcessLost
 from autograder.worker import OtherVersion, grade
+from autograder.workers import LOST, LocalWorkers
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +89,18 @@ def test_a_submission_under_which_the_grader_dies_stops_no_other_and_is_graded_i
     assert results["noor"].score == 19
     after = {result.student: result for result in graded(course, lab)}
     assert after["ada"].score == 22 and not after["ada"].problem
+
+
+def test_a_worker_that_is_killed_while_it_answers_is_missed_at_once(course, lab):
+    task = batch.read_task(course, lab, "ada", 7, "[]", Options())
+    with LocalWorkers(1, "none") as workers:
+        worker, _ = workers._take_worker()
+        worker._connection.send((replace(task, problem="x" * (16 << 20)), ""))
+        assert worker._connection.poll(60)  # the beginning of a long answer is there
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(LOST):
+            worker._connection.recv()
+        worker.close()
 
 
 def test_a_worker_with_another_version_of_the_course_says_so(course, lab):
