@@ -4,12 +4,15 @@ import ast
 import re
 
 import jupytext
+import nbformat
 import pytest
 
+from autograder import batch
+from autograder.course import Course
 from autograder.function_source import names_defined, names_needed
 from autograder.judge import Judge
 from autograder.labs import ROOT, all_labs
-from autograder.submission import answer_text
+from autograder.submission import answer_text, fill, solve
 from autograder.verify import verify_bank
 from autograder.weave import IMPORT, weave
 from autograder.wrong_answers import collect
@@ -111,3 +114,33 @@ def test_no_verdict_depends_on_the_order_of_the_checks(lab):
     forwards, backwards = Judge(lab, 11), Judge(lab, 11)
     backwards.checks = {question: checks[::-1] for question, checks in backwards.checks.items()}
     assert verdicts(forwards) == verdicts(backwards)
+
+
+@each_lab
+@pytest.mark.slow
+def test_a_class_that_solves_the_lab_or_does_not_gets_all_points_or_none(lab, tmp_path):
+    """The released notebook through the whole grader: blank, with the reference, with other right answers."""
+    course = Course(tmp_path)
+    course.prepare(lab)
+    released = nbformat.read(course.notebook("release", lab), as_version=4)
+    others = {
+        answer.question: answer_text(lab, answer.question, answer.name) for answer in collect(lab.answers)[1]
+    }
+    handed_in = {
+        "blank": released,
+        "reference": solve(released, lab, graded(lab)),
+        "other": fill(released, others),
+    }
+    for student, notebook in handed_in.items():
+        course.folder("submitted", lab, student).mkdir(parents=True)
+        nbformat.write(notebook, course.notebook("submitted", lab, student))
+    results = {result.student: result for result in batch.grade(course, lab, sorted(handed_in))}
+    assert not any(result.problem or result.stops for result in results.values())
+    machine = {
+        name: sum(verdict["points"] for verdict in result.verdicts) for name, result in results.items()
+    }
+    assert machine == {"blank": 0, "reference": (total := total_points(lab)), "other": total}
+
+
+def total_points(lab):
+    return sum(exercise.points for exercise in weave(lab).exercises)
