@@ -524,7 +524,7 @@ for ax, value_bits in zip(axes, (32, 8)):
     ax.set_ylim(0, 420)
     ax.set_xticks(range(0, 101, 10))
     label_axes(ax, x="sparsity", x_unit="%", y="size", y_unit="% of dense", title=f"values of {value_bits} bits")
-axes[0].legend(title="position", loc="upper right")
+axes[1].legend(*axes[0].get_legend_handles_labels(), title="position", loc="upper left", bbox_to_anchor=(1, 1))
 axes[1].set_ylabel("")
 show(fig, alt="Size of sparse storage against sparsity, falling lines for five widths of the position. The wider the "
      "position, the later the line falls below the dense size; with 8-bit values later still.")
@@ -621,10 +621,8 @@ print("activation_sparsity: the visible checks pass")
 blocks = (1, 2, 3)
 pool_zeros = {"after ReLU": [], "after max-pool": [], "after max-pool, shuffled": [], "p⁴": []}  # [seeds, blocks]
 position_zeros = {name: [] for name in ("relu1", "relu3", "relu4")}  # [seeds]: share of images, for each position
-relu4_zeros = []
 for model in tqdm(networks["cnn"], desc="networks"):
-    found = activation_sparsity(model, images, [f"{kind}{b}" for b in blocks for kind in ("relu", "pool")] + ["relu4"])
-    relu4_zeros.append(found["relu4"])
+    found = activation_sparsity(model, images, [f"{module}{b}" for b in blocks for module in ("relu", "pool")])
     pool_zeros["after ReLU"].append([found[f"relu{b}"] for b in blocks])
     pool_zeros["after max-pool"].append([found[f"pool{b}"] for b in blocks])
     pool_zeros["p⁴"].append([found[f"relu{b}"] ** 4 for b in blocks])
@@ -731,9 +729,12 @@ print("gradient_energy: the visible checks pass")
 # %% [markdown]
 # ### Experiment: how concentrated is a gradient?
 #
-# Train the MLP from the start, three seeds, and look at the gradient of the whole network for one mini-batch, now and then.
-# Left: the energy of the largest 0.1%, 1% and 10% of its entries. The dotted lines say what numbers drawn independently from
-# a normal distribution would give. Sources report that gradients become sparser as training goes on.
+# Train the MLP from the start, three seeds, and look at the gradient for one mini-batch now and then. Left: the energy of the
+# largest 0.1%, 1% and 10% of the entries of the *whole* network. The dotted lines say what numbers drawn independently from a
+# normal distribution would give. Sources report that gradients become sparser as training goes on.
+#
+# Middle: the same question within each layer, for the largest 1% of *its own* entries, and, dashed, which share of the whole
+# energy lies in the last layer, `fc3`.
 #
 # Right: the *exact* zeros in the gradient of the trained network, for batches of growing size. (A linear layer's gradient
 # has a zero wherever the neuron was silent for the whole batch.) Guess first: what does a larger batch do to them?
@@ -750,22 +751,27 @@ def whole_gradient(model):
     return torch.cat([weight.grad.flatten() for weight in prunable_weights(model).values()])
 
 
-concentration = {fraction: [] for fraction in fractions}  # [seeds, steps]
-gradient_norms = []
-for seed in tqdm(SEEDS, desc="training"):
+def follow_training(seed):
+    """Train an MLP; at the measured steps the energy of each fraction, of 1% of each layer, and fc3's share of all."""
     history = []
 
     def look(model, step):
         if step in measured_steps:
             gradient = whole_gradient(model)
-            history.append([gradient_energy(gradient, fraction) for fraction in fractions] + [gradient.norm().item()])
+            parts = {name: getattr(model, name).weight.grad for name in layers(model)}
+            within = [gradient_energy(part, 0.01) for part in parts.values()]
+            share = parts["fc3"].square().sum().item() / gradient.square().sum().item()
+            history.append([gradient_energy(gradient, fraction) for fraction in fractions] + within + [share])
 
     model = new_network("mlp", seed).to(device)
     train(model, train_images, train_labels, lr=2e-3, steps=TRAINING_STEPS, seed=seed, progress=False, after_step=look)
-    *rows, norms = np.array(history).T
-    for fraction, row in zip(fractions, rows):
-        concentration[fraction].append(row)
-    gradient_norms.append(norms)
+    return history
+
+
+history = np.array([follow_training(seed) for seed in tqdm(SEEDS, desc="training")])  # seeds, steps, 3 + 3 + 1
+concentration = {fraction: history[:, :, place] for place, fraction in enumerate(fractions)}  # [seeds, steps]
+within_layer = {name: history[:, :, 3 + place] for place, name in enumerate(("fc1", "fc2", "fc3"))}
+last_layer_share = history[:, :, -1]
 
 batch_sizes = [1, 4, 16, 64, 256]
 batch_zeros = {kind: [] for kind in networks}  # [seeds, batch sizes]
@@ -785,39 +791,51 @@ for kind, models in networks.items():
 
 noise = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
 noise_energy = {fraction: gradient_energy(noise, fraction) for fraction in fractions}
-fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.2))
+fig, axes = plt.subplots(1, 3, figsize=(12.5, 4.2))
 for fraction, colour in zip(fractions, ("vermilion", "blue", "green")):
-    curve(axes[0], measured_steps, 100 * np.array(concentration[fraction]), label=f"largest {100 * fraction:g} %", colour=colour)
+    curve(axes[0], measured_steps, 100 * concentration[fraction], label=f"largest {100 * fraction:g} %", colour=colour)
     axes[0].axhline(100 * noise_energy[fraction], color=COLOURS[colour], linestyle=":", linewidth=1.5)
-axes[0].set_ylim(0, 130)
-axes[0].set_yticks(range(0, 101, 20))
-axes[0].legend(loc="upper center", ncols=3, fontsize=9, columnspacing=1)
-label_axes(axes[0], x="training", x_unit="steps", y="energy held", y_unit="% of the squared norm",
-           title="MLP in training (dotted: normal noise)")
+label_axes(axes[0], x="training", x_unit="steps", y="energy held", y_unit="% of the squared norm", title="MLP, whole gradient")
+for name, colour in zip(within_layer, ("blue", "orange", "black")):
+    curve(axes[1], measured_steps, 100 * within_layer[name], label=f"largest 1 % of {name}", colour=colour)
+axes[1].plot(measured_steps, 100 * last_layer_share.mean(axis=0), "--", color="black", label="all of fc3 in the network")
+axes[1].axhline(100 * noise_energy[0.01], color=COLOURS["blue"], linestyle=":", linewidth=1.5)
+label_axes(axes[1], x="training", x_unit="steps", y="energy held", y_unit="% of the squared norm", title="MLP, within a layer")
+for ax in axes[:2]:
+    ax.set_ylim(0, 145)
+    ax.set_yticks(range(0, 101, 20))
+    ax.legend(loc="upper center", ncols=2, fontsize=8, columnspacing=1)
 for kind, colour in zip(networks, ("blue", "orange")):
-    curve(axes[1], batch_sizes, 100 * np.array(batch_zeros[kind]), label=f"trained {TITLE[kind]}", colour=colour)
-axes[1].set_xscale("log", base=2)
-axes[1].set_xticks(batch_sizes, batch_sizes)
-axes[1].set_ylim(bottom=0)
-axes[1].legend()
-label_axes(axes[1], x="batch", x_unit="images", y="exact zeros in the gradient", y_unit="%", title="zeros against batch size")
-show(fig, alt="Left: the largest entries hold far more of the gradient's energy than in normal noise, throughout training. "
-     "Right: the share of exact zeros in the gradient falls as the batch grows.")
+    curve(axes[2], batch_sizes, 100 * np.array(batch_zeros[kind]), label=f"trained {TITLE[kind]}", colour=colour)
+axes[2].set_xscale("log", base=2)
+axes[2].set_xticks(batch_sizes, batch_sizes)
+axes[2].set_ylim(bottom=0)
+axes[2].legend()
+label_axes(axes[2], x="batch", x_unit="images", y="exact zeros in the gradient", y_unit="%", title="zeros against batch size")
+show(fig, alt="Left: a small part of the whole gradient holds most of its energy, and more so after the first steps. Middle: "
+     "within each layer the largest 1% hold a modest, steady share, while the last layer's share of all the energy "
+     "rises. Right: the share of exact zeros in the gradient falls as the batch grows.")
 
 for fraction in fractions:
-    row = np.array(concentration[fraction])
+    row = concentration[fraction]
     print(f"largest {100 * fraction:4g} %: first step {in_percent(row[:, 0])}, last step {in_percent(row[:, -1])}, "
           f"normal noise {100 * noise_energy[fraction]:.1f} %")
-print("norm of the gradient, first and last step:", *(f"{n[0]:.2f} → {n[-1]:.2f}" for n in gradient_norms))
+for name, row in within_layer.items():
+    print(f"largest 1 % of {name}: first step {in_percent(row[:, 0])}, last step {in_percent(row[:, -1])}")
+print(f"all of fc3: first step {in_percent(last_layer_share[:, 0])}, last step {in_percent(last_layer_share[:, -1])}")
 
 # %% [markdown]
-# **What we saw.** On the left, compare each curve with its dotted line. A small part of the entries holds most of the energy,
-# far more than in normal noise. The concentration grows, but look *when*: in the first part of the training, and then it
-# stays about where it is, within its band. That is why workers may send few entries (Lab 12). It does not mean that the
-# others are zero: they are small, they add up over many steps, and Lab 12 shows what is lost when they are thrown away. (The
-# printed norms say that the whole gradient does not simply shrink.)
+# **What we saw.** In the left panel a small part of the entries holds most of the energy, far more than in normal noise,
+# and the concentration grows in the first part of the training. So the sources seem right. Now find out why. In the middle
+# panel no layer is nearly as concentrated as the whole, and none becomes so. What grows is the dashed line: the
+# last layer takes over the energy, and `fc3` has only 1,000 of the 266,200 weights. The largest entries of the whole network
+# are to a great part simply the entries of one small layer with large gradients. "Gradients get sparser" was, in this
+# network, a statement about layers, not about entries.
 #
-# On the right are true zeros, and they die in a batch. The gradient of a batch is the mean over its images, and an entry is
+# Concentrated does not mean that the rest is zero, either. Those entries are small, they add up over many steps, and Lab 12
+# shows what is lost when they are thrown away.
+#
+# In the right panel are true zeros, and they die in a batch. The gradient of a batch is the mean over its images, and an entry is
 # zero only if it is zero for every one of them. The MLP's zeros nearly vanish. The CNN keeps some, however large the batch:
 # recall the units of `relu4` that were silent for every image. Their rows have no gradient at all.
 #
@@ -915,7 +933,7 @@ for name, rows in kinds.items():
 # (c) Any one of: "max-pooling makes activations sparse" (it removes zeros: the maximum is zero only if all four are);
 # "weights lie near zero before and after training" (before it they are uniform); "trained weights are sparse" (none is
 # zero: small is not zero); "gradients are highly sparse" (they are concentrated; true zeros vanish in a batch); "gradients
-# get sparser with training" (early on, and then not). "$p^4$" counts too: the zeros are not independent.
+# get sparser with training" (the last layer takes over the energy; within a layer the concentration hardly changes). "$p^4$" counts too: the zeros are not independent.
 #
 # **Points.** 1 for the table: the rows whose, static or dynamic, and exact zeros right and supported by numbers. 1 for (a)
 # and (b): no saving without skipping, and the reuse of a weight as the reason. 1 for (c): a claim, a measurement against
@@ -998,7 +1016,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
                 f"largest_{key}": columns(measured_steps, concentration[f]) | {"noise": noise_energy[f]}
                 for key, f in (("0_1", 0.001), ("1", 0.01), ("10", 0.1))
             },
-            "norm": columns(measured_steps, gradient_norms),
+            "within_1": {name: columns(measured_steps, rows) for name, rows in within_layer.items()},
+            "share_of_fc3": columns(measured_steps, last_layer_share),
             "zeros": {kind: columns(batch_sizes, batch_zeros[kind]) for kind in networks},
         },
         "kinds": {
@@ -1023,7 +1042,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 #   convolution a weight is read once and used many times, so that MACs and activations count as well. A batch
 #   shares the reads.
 # - **Zeros of the sample are dynamic.** ReLU makes them, max-pooling removes them, and in a gradient averaged over a batch
-#   few are left. Gradients are concentrated rather than sparse.
+#   few are left.
+# - **Gradients are concentrated rather than sparse**, and here mostly because one small layer holds most of the energy.
 #
 # Lab 2 asks in which shapes one can cut: single weights, rows, filters, and what each costs.
 #
