@@ -48,7 +48,7 @@
 #    and a likely cause. The button *Validate* above the notebook runs all of them.
 # 4. A locked cell for the **hidden checks**. They run when the work is graded, on inputs drawn at that moment: larger
 #    ones, special cases of the contract, and bad input that must raise `ValueError`. You earn part of the points for
-#    part of the checks. To run them yourself, give `python -m autograder check NOTEBOOK` in the course's folder.
+#    part of the checks. Where you have the whole course, `python -m autograder check NOTEBOOK` runs them for you.
 # 5. An **experiment** that uses your function. Guess the result before you run it. These cells are *not* run when the work
 #    is graded, so a helper function that an exercise needs belongs in the exercise's cell.
 #
@@ -69,7 +69,7 @@ from tqdm.auto import tqdm
 from labkit.checkpoints import MODELS, SEEDS, load_checkpoint
 from labkit.datasets import load_fashion_mnist
 from labkit.models import prunable_weights
-from labkit.plots import COLOURS, MARKERS, curve, label_axes, show, use_style
+from labkit.plots import COLOURS, curve, label_axes, show, use_style
 from labkit.training import train
 
 use_style()
@@ -84,8 +84,9 @@ use_style()
 # printed numbers are "mean ± standard deviation".
 
 # %% tags=["experiment"]
+torch.set_num_threads(1)  # these networks are so small that a second thread would mostly wait for the first
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-images, labels = (tensor[:1000].to(device) for tensor in load_fashion_mnist("validation"))
+images = load_fashion_mnist("validation")[0][:1000].to(device)
 networks = {kind: [load_checkpoint(kind, seed).to(device) for seed in SEEDS] for kind in ("mlp", "cnn")}
 TITLE = {"mlp": "MLP", "cnn": "CNN"}
 
@@ -313,7 +314,7 @@ print("layer_costs: the visible checks pass")
 #
 # First your counts for every layer, beside those of PyTorch's own counter. It counts *floating-point operations*, and a
 # multiply-add is two of them: a product and a sum. So its numbers should be exactly twice yours. (The word FLOPs is used
-# for both in papers, which is a factor of two in many a comparison. This course says MACs.)
+# for both in papers, so comparisons can be off by a factor of two. This course says MACs.)
 #
 # Then the same counts in energy. Han et al. (2015, table 1), after Horowitz (2014), give for a chip in 45 nm technology:
 # 640 pJ to read 32 bits from DRAM (the memory outside the chip), 3.7 pJ for a 32-bit product and 0.9 pJ for a 32-bit sum.
@@ -322,8 +323,9 @@ print("layer_costs: the visible checks pass")
 # $$E = 640\ \text{pJ} \cdot \Big(\frac{\text{parameters}}{\text{batch}} + \text{inputs} + \text{outputs}\Big)
 # + 4.6\ \text{pJ} \cdot \text{MACs}.$$
 #
-# It says that every parameter is read once for a batch, every activation goes to or from DRAM once, and nothing else
-# costs anything. Real chips have caches and do better or worse; it is a model, and we measure no energy here.
+# It says that a layer reads every parameter once for a batch, reads its inputs and writes its outputs once, and that nothing
+# else costs anything (BatchNorm, ReLU and pooling come free). Real chips have caches and do better or worse; it is a model,
+# and we measure no energy here.
 #
 # The numbers say that a read costs 139 times as much as a MAC. Guess first: in which layers do the MACs matter all the
 # same?
@@ -477,10 +479,10 @@ for case, (bits, expected) in cases.items():
         "Is the sparse size 12? Then the positions are missing. Is it 66, or 34? Then zeros were stored, or positions of "
         "zeros."
     )
-result = model_size_bytes(weights, 8, 4)
-assert result == 5, (
-    f"Sparse, 8 + 4 bits: you returned {result}. That is 36 bits, so 5 bytes. Is it 4? Then it was rounded down. Is it "
-    "more? Then each tensor was rounded up on its own (here that gives 5 too), or an index takes a whole byte."
+result = model_size_bytes(weights, 8, 1)
+assert result == 4, (
+    f"Sparse, 8 + 1 bits: you returned {result}. The three entries take 27 bits, so 4 bytes. Is it 3? Then it was rounded "
+    "down. Is it 5? Then each tensor was rounded up on its own: add the bits first."
 )
 assert model_size_bytes(weights, 32, 0) == 12, (
     f"Sparse, 32 + 0 bits: you returned {model_size_bytes(weights, 32, 0)}. An index of 0 bits is sparse storage: 3 values "
@@ -493,8 +495,8 @@ print("model_size_bytes: the visible checks pass")
 # %% [markdown]
 # ### Experiment: from what sparsity on does sparse storage pay?
 #
-# The first layer of the MLP, with a growing share of its weights set to zero: its size for positions of 8, 16, 32 and 64
-# bits, in percent of its dense size. The crosses are no formula: they are the bytes that PyTorch's plainest sparse format
+# The first layer of the MLP, with a growing share of its weights set to zero: its size for positions of 8 to 128 bits,
+# in percent of its dense size. The crosses are no formula: they are the bytes that PyTorch's plainest sparse format
 # takes (COO: for each value its row and its column, a 64-bit number each). Guess first where each line crosses 100%.
 
 # %% tags=["experiment"]
@@ -548,8 +550,9 @@ show(fig, alt="Size of sparse storage against sparsity, falling lines for five w
 # ### Exercise activation_sparsity
 #
 # A ReLU, $\max(0, x)$, returns zeros in plenty, but they are different ones for each image, and they exist only while the
-# network runs. To see them, *hook* into the modules: PyTorch calls a forward hook of a module each time that the module
-# has computed its output, and hands it the output.
+# network runs. (Where its ReLU returns zero, a neuron is called *silent* for that image.) To see the zeros, *hook* into the
+# modules: PyTorch calls a forward hook of a module each time that the module has computed its output, and hands it the
+# output.
 #
 # For each name $m$, with $y^{(m)}$ all that the module returns in one pass,
 #
@@ -672,7 +675,7 @@ for name in position_zeros:
 
 # %% [markdown]
 # **What we saw.** ReLU makes many zeros. Max-pool *removes* zeros: in every block, for every seed, the share after it is lower.
-# The claim is wrong, and the reason is in its definition: one neighbour that is not zero is enough.
+# The claim is wrong, and the definition of the maximum says why: one neighbour that is not zero is enough.
 #
 # But the pooled share is far above $p^4$. Shuffle the positions, and it falls to $p^4$. So the zeros of a real image are not
 # scattered at random: where one place of a feature map is zero, its neighbours tend to be zero too. A formula that assumes
