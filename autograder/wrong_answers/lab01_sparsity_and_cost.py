@@ -553,7 +553,7 @@ def size_takes_the_smaller(weights, value_bits=32, index_bits=None):
     return math.ceil((dense if index_bits is None else min(dense, (value_bits + index_bits) * kept)) / 8)
 
 
-@wrong("model_size_bytes", "value_bits below 1 or negative index_bits is accepted.")
+@wrong("model_size_bytes", "Negative index_bits, or value_bits below 1, is accepted.")
 def size_unchecked(weights, value_bits=32, index_bits=None):
     if index_bits is None:
         return math.ceil(value_bits * sum(tensor.numel() for tensor in weights.values()) / 8)
