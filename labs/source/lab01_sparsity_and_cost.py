@@ -831,9 +831,9 @@ print(f"all of fc3: first step {in_percent(last_layer_share[:, 0])}, last step {
 # **What we saw.** In the left panel a small part of the entries holds most of the energy, far more than in normal noise,
 # and the concentration grows in the first part of the training. So the sources seem right. Now find out why. In the middle
 # panel no layer is nearly as concentrated as the whole, and none becomes so. What grows is the dashed line: the
-# last layer takes over the energy, and `fc3` has only 1,000 of the 266,200 weights. The largest entries of the whole network
-# are to a great part simply the entries of one small layer with large gradients. "Gradients get sparser" was, in this
-# network, a statement about layers, not about entries.
+# last layer takes over the energy. `fc3` has only 1,000 of the 266,200 weights, less than 1% of them, so the largest 1% of all
+# entries must hold at least what `fc3` holds, even if no layer is concentrated in itself. "Gradients get sparser" was, in
+# this network, mostly a statement about layers, not about entries.
 #
 # Concentrated does not mean that the rest is zero, either. Those entries are small, they add up over many steps, and Lab 12
 # shows what is lost when they are thrown away.
