@@ -396,11 +396,12 @@ def shares(kind, batch):
     return parts / parts.sum()
 
 
-print("Share of the energy of one image   reading weights   activations   MACs   saved if 90% of all weights cost nothing")
+print("Shares in the energy of one image; the last column: what 90% of zeros would save if hardware skipped them\n")
+print(f"{'':17} {'reading weights':>16} {'activations':>12} {'MACs':>8} {'could be saved':>15}")
 for kind, batch in energy:
     weights, activations, macs = shares(kind, batch)
-    print(f"{TITLE[kind]}, batch of {batch:2} {100 * weights:31.1f} % {100 * activations:11.1f} % {100 * macs:5.1f} % "
-          f"{90 * (weights + macs):15.1f} %")
+    print(f"{TITLE[kind]}, batch of {batch:2}  {100 * weights:14.1f} % {100 * activations:10.1f} % {100 * macs:6.1f} % "
+          f"{90 * (weights + macs):13.1f} %")
 
 # %% [markdown]
 # **What we saw.** Your MACs are PyTorch's operations divided by two, to the last one.
@@ -666,8 +667,10 @@ show(fig, alt="Left: share of zeros after ReLU, after max-pool and after pooling
      "pooled shares are lower, the shuffled ones far lower. Right: most positions are zero in some images and not in "
      "others; after the ReLU of the first linear layer many are zero in nearly all.")
 
+print(f"{'zeros':8}" + "".join(f"{label:>26}" for label in pool_zeros))
 for place, b in enumerate(blocks):
-    print(f"block {b}: " + ", ".join(f"{label} {in_percent(np.array(v)[:, place])}" for label, v in pool_zeros.items()))
+    print(f"block {b} " + "".join(f"{in_percent(np.array(values)[:, place]):>26}" for values in pool_zeros.values()))
+print()
 always_zero = {name: [np.mean(v == 1) for v in values] for name, values in position_zeros.items()}
 never_zero = {name: [np.mean(v == 0) for v in values] for name, values in position_zeros.items()}
 for name in position_zeros:
