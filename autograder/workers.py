@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from autograder.labs import UsageError
 from autograder.provisioner import WarmProcess, WarmProcessLost
 
 LOST = (WarmProcessLost, EOFError, OSError)  # one of the grader's own processes was killed
-STARTS = 5  # of what is killed while it starts
+STARTS, PAUSE = 10, 0.5  # of what is killed while it starts, and seconds before it is started again
 PATIENCE = 20  # seconds to wait for a dask scheduler and its workers
 WORKER_BYTES = 3 << 30  # of address space, over what a worker has at its start
 
@@ -122,7 +123,7 @@ class LocalWorkers:
                     self._busy.add(worker)
                     return worker, address
                 except LOST:
-                    continue
+                    time.sleep(PAUSE)  # a process that was killed may still be there for a moment
         raise UsageError(
             f"The grader's own processes ended {STARTS} times while they started; is there enough memory?"
         )

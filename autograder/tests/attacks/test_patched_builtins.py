@@ -18,9 +18,15 @@ def spy(name):
 
 builtins.compile = spy("compile")
 """
+# Whoever asks for the type of a number is told the truth: the kernel's own threads would stop.
 WRONG = """
+class Kind(type):
+    def __instancecheck__(cls, value):
+        return type(value) is old["float"]
+
+
 def choose_sparsities(*args):
-    builtins.float = lambda *args: old["float"](3)
+    builtins.float = Kind("float", (old["float"],), {"__new__": lambda cls, *args: old["float"](3)})
     builtins.round = builtins.abs = lambda *args: 0
     return 3.0
 """
