@@ -48,7 +48,7 @@ def nm_mask(weight: torch.Tensor, n: int, m: int) -> torch.Tensor:
         ValueError: if `weight` has fewer than two dimensions, if m is below 1 or does not divide the number of
             inputs, or if n is below 0 or above m.
 
-    Source: Mishra et al. (2021), "Accelerating Sparse Deep Neural Networks", section 3, arXiv:2104.08378 (2:4).
+    Source: Mishra et al. (2021), "Accelerating Sparse Deep Neural Networks", arXiv:2104.08378 (2:4).
     """
     if weight.dim() < 2:
         raise ValueError(f"a layer's weight has at least two dimensions, but this one has {weight.dim()}")

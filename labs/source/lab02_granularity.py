@@ -329,8 +329,8 @@ print("vector_mask: the visible checks pass")
 #
 # The symbols are those of the vectors; $S$ has shape [out, in].
 #
-# *By hand.* The kernel $\begin{pmatrix} 1 & -5 \\ 2 & 2 \end{pmatrix}$ scores 10, and $\begin{pmatrix} 4 & 4 \\ -1 & 0 \end{pmatrix}$
-# scores 9. If one of the two goes, it is the second, with both fours.
+# *By hand.* The kernel $\begin{pmatrix} 1 & -5 \\ 2 & 2 \end{pmatrix}$ scores 10, and
+# $\begin{pmatrix} 4 & 4 \\ -1 & 0 \end{pmatrix}$ scores 9. If one of the two goes, it is the second, with both fours.
 #
 # <details><summary>Hint</summary>
 #
@@ -510,8 +510,8 @@ show(fig, alt="Eight grids of 6 by 8 kernels of 3 by 3 weights. The first shows 
 #
 # This is a constant, the same for every image. If it is above zero, the ReLU lets it through. So a "removed" filter
 # still sends a constant to the next layer. Two remedies are possible: silence it, $\gamma = \beta = 0$, or keep it as a
-# bias of the next layer (Lab 6 does this). Which network is better, before any fine-tuning? And what is left of a network that
-# loses a whole layer?
+# bias of the next layer (Lab 6 does this). Which network is better, before any fine-tuning? And what is left of a
+# network that loses a whole layer?
 
 # %% tags=["experiment"]
 @torch.no_grad()
@@ -551,11 +551,11 @@ for model in networks:
 print(f"layer conv3 removed: {in_percent(layer_accuracy)}")
 
 # %% [markdown]
-# **What we saw.** Compare the two lines of each sparsity, seed by seed. The masks are the same. Only a handful of constants
-# differ, and for most of the seeds they decide over many points of accuracy. Here silence is the better choice. The constant
-# is what the filter would say to an empty image, everywhere: that is not what it said on average, and the later layers have
-# never seen it. So somebody who "removes filters" and does not say what becomes of the BatchNorm has not said what
-# was measured.
+# **What we saw.** Compare the two lines of each sparsity, seed by seed. The masks are the same. Only a handful of
+# constants differ, and for most of the seeds they decide over many points of accuracy. Here silence is the better
+# choice. The constant is what the filter would say to an empty image, everywhere: that is not what it said on average,
+# and the later layers have never seen it. So somebody who "removes filters" and does not say what becomes of the
+# BatchNorm has not said what was measured.
 #
 # **What we do from here on:** a filter that keeps no weight is silenced, whatever the granularity, and stays silent in the
 # fine-tuning. This is the network that one gets when the filter is really taken out of the model.
@@ -593,11 +593,11 @@ show(fig, alt="Accuracy right after pruning against sparsity, for six granularit
      "and vector follow, and kernels, filters and channels fall earliest, with wide bands.")
 
 # %% [markdown]
-# **What we saw.** The curves fan out: the coarser the group, the earlier the fall. This is no accident. Whatever a coarse mask
-# keeps, a fine mask could keep too, and the fine mask may choose freely. At the same sparsity it always keeps at least as
-# much magnitude. But look at the bands. Among the coarse granularities some overlap, and kernels and filters
-# change their order on the way. A network after the cut is broken in a way that depends on luck. The better question is what it becomes
-# after a little training.
+# **What we saw.** The curves fan out: the coarser the group, the earlier the fall. This is no accident. Whatever a
+# coarse mask keeps, a fine mask could keep too, and the fine mask may choose freely. At the same sparsity it always
+# keeps at least as much magnitude. But look at the bands. Among the coarse granularities some overlap, and kernels and
+# filters change their order on the way. A network after the cut is broken in a way that depends on luck. The better
+# question is what it becomes after a little training.
 #
 # ### Experiment: and after fine-tuning
 #
@@ -656,14 +656,16 @@ for name, values in after.items():
     print(f"{name:8} right after the cut {in_percent([row[column] for row in before[name]])}   fine-tuned {in_percent(values)}")
 
 # %% [markdown]
-# **What we saw.** Fine-tuning brings most of the accuracy back, for every granularity, and it removes most of the luck: compare
-# how far the open points and the full points of one granularity lie apart. What is left is a staircase (right panel). Fine cuts stay close to
-# the dotted line. N:M and vectors, which tie few weights together, come next; the seeds do not say which of the two is better.
-# Kernels follow. Filters and channels pay the most, and again the seeds do not tell them apart.
+# **What we saw.** Fine-tuning brings most of the accuracy back, for every granularity, and it removes most of the luck:
+# compare how far the open points and the full points of one granularity lie apart. What is left is a staircase (right
+# panel). Fine cuts stay close to the dotted line. N:M and vectors, which tie few weights together, come next; the seeds
+# do not say which of the two is better. Kernels follow. Filters and channels pay the most, and again the seeds do not
+# tell them apart.
 #
-# So the answer to the first half of the question: at this sparsity, the finer the better. The first part of what Mao et al. found holds for our
-# little network. Their claim that coarse cuts reach a similar sparsity *without* loss we see for small groups at
-# most, not for filters or channels. But we trained for a few seconds, and the paper's networks are far larger.
+# So the answer to the first half of the question: at this sparsity, finer is better. The first part of what Mao et
+# al. found holds for our little network. Their claim that coarse cuts reach a similar sparsity *without* loss we see
+# for small groups at most, not for filters or channels. But we trained for a few seconds, and the paper's networks are
+# far larger.
 #
 # *Try it:* take the line `silence(model, masks)` out of `keep_removed`, and out of `cut`. Does it still matter, after
 # fine-tuning, what was done with the constants?
@@ -677,13 +679,14 @@ for name, values in after.items():
 #
 # $$K \cdot \lceil \log_2 G \rceil \ \text{bits}.$$
 #
-# For N:M the groups of M have their fixed order and each keeps the same number, so a kept weight says only its place in its
-# group: $\lceil \log_2 M \rceil$ bits. Here $K$ is found in `mask`, $G$ follows from its shape and from `granularity`, and $M$ is `m`.
+# For N:M the groups of M have their fixed order and each keeps the same number, so a kept weight says only its place in
+# its group: $\lceil \log_2 M \rceil$ bits. Here $K$ is found in `mask`, $G$ follows from its shape and from
+# `granularity`, and $M$ is `m`.
 #
 # *By hand.* A mask of shape [4, 8, 3, 3]: 288 weights, half of them kept. Fine: $144 \cdot 9 = 1296$ bits, since
 # $2^8 < 288 \le 2^9$. 2:4: $144 \cdot 2 = 288$. Vector: 48 of 96 groups, $48 \cdot 7 = 336$. Kernel: 16 of 32,
-# $16 \cdot 5 = 80$. Filter: 2 of 4, $2 \cdot 2 = 4$. Channel: 4 of 8, $4 \cdot 3 = 12$. Layer: one group has nothing to be told
-# apart from, 0 bits.
+# $16 \cdot 5 = 80$. Filter: 2 of 4, $2 \cdot 2 = 4$. Channel: 4 of 8, $4 \cdot 3 = 12$. Layer: one group has nothing to
+# be told apart from, 0 bits.
 #
 # The function also looks whether the mask *has* the granularity. A group that is kept in part cannot be stored as a group:
 # ValueError.
@@ -739,13 +742,13 @@ print("index_bits: the visible checks pass")
 # ### Experiment: accuracy against bytes
 #
 # Now both halves together. Each fine-tuned network has an accuracy and a size: the kept values of the two layers, and
-# their positions. A value takes 32 bits here (float32); the middle panel asks what changes if it took 8, as in the storage
-# of quantised networks. (Only the bytes are computed with 8 bits; the accuracy is that of float32.) The right panel asks
-# what changes if the positions may be stored in a second way too: as a *bitmask*, one bit for each group of the layer, kept or
-# not. Each network takes the cheaper of the two codes.
+# their positions. A value takes 32 bits here (float32); the middle panel asks what changes if it took 8, as in the
+# storage of quantised networks. (Only the bytes are computed with 8 bits; the accuracy is that of float32.) The right
+# panel asks what changes if the positions may be stored in a second way too: as a *bitmask*, one bit for each group of
+# the layer, kept or not. Each network takes the cheaper of the two codes.
 #
-# At 75% the points are three seeds. The other sparsities are run on the first seed only, to save time: read no gap into them that is
-# smaller than the spread at 75%.
+# At 75% the points are three seeds. The other sparsities are run on the first seed only, to save time: read no gap into
+# them that is smaller than the spread at 75%.
 
 # %% tags=["experiment"]
 def position_bits(masks, granularity, sparsity):
@@ -818,20 +821,21 @@ for name in granularities:
 # nearly nothing: this is the *index saving* of coarse cuts. With values of 32 bits it is modest; with 8 bits the
 # positions of the fine mask outweigh its values.
 #
-# Now the figure: more accuracy is up, fewer bytes is left, so the best curve is the one at the top left. In the left panel fine
-# is on top, N:M and vectors lie close below it, and whoever cuts more coarsely loses more accuracy than the saved bytes are worth. In the
-# middle panel the fine curve has moved to the right: now N:M is ahead, vectors are level with fine, and kernels have come
-# near. (Where does fine at 50% lie, and how large would the dense layers be?) In the right panel the fine curve comes back, and between fine, N:M and vectors there is no order that the spread of
-# the points at 75% would allow. Filters and channels are behind in all three.
+# Now the figure: more accuracy is up, fewer bytes is left, so the best curve is the one at the top left. In the left
+# panel fine is on top, N:M and vectors lie close below it, and whoever cuts more coarsely loses more accuracy than the
+# saved bytes are worth. In the middle panel the fine curve has moved to the right: now N:M is ahead, vectors are level
+# with fine, and kernels have come near. (Where does fine at 50% lie, and how large would the dense layers be?) In the
+# right panel the fine curve comes back, and between fine, N:M and vectors there is no order that the spread of the
+# points at 75% would allow. Filters and channels are behind in all three.
 #
-# The second claim of Mao et al. is that coarser cuts compress better at the same accuracy. We can confirm it in part: for N:M against
-# fine, with short values and with numbers for positions. A bitmask, which anybody could use, takes this lead away. So the
-# index saving is a matter of the *code* as much as of the granularity. Before you believe that one format is
-# smaller, ask how the other one was stored.
+# The second claim of Mao et al. is that coarser cuts compress better at the same accuracy. We can confirm it in part:
+# for N:M against fine, with short values and with numbers for positions. A bitmask, which anybody could use, takes this
+# lead away. So the index saving is a matter of the *code* as much as of the granularity. Before you believe that one
+# format is smaller, ask how the other one was stored.
 #
-# Two things the figure leaves out. Bytes are not time: which of these masks a machine can use to run faster is the question of
-# Labs 13 and 14. And a removed filter or channel saves more than its own weights: the neighbouring layer loses its part of
-# them too (Lab 7).
+# Two things the figure leaves out. Bytes are not time: which of these masks a machine can use to run faster is the
+# question of Labs 13 and 14. And a removed filter or channel saves more than its own weights: the neighbouring layer
+# loses its part of them too (Lab 7).
 #
 # ### The test images, once
 #
@@ -850,38 +854,40 @@ for name, values in test_accuracy.items():
     print(f"{name:10} {in_percent(values)}   points lost, seed by seed: {', '.join(f'{drop:.1f}' for drop in loss)}")
 
 # %% [markdown]
-# **What we saw.** Does the staircase stand on images that it was not drawn from? Look at the points lost, seed by seed, since
-# the seeds start from different heights. The high steps stand in every seed: kernels lose more than the three finer ones, and
-# filters and channels lose more than kernels. The first step does not: fine is better than N:M on average, but one seed
-# goes the other way. So between fine and N:M our three seeds leave the question open, although the figure above
-# looked clear.
+# **What we saw.** Does the staircase stand on images that it was not drawn from? Look at the points lost, seed by seed,
+# since the seeds start from different heights. The high steps stand in every seed: kernels lose more than the three
+# finer ones, and filters and channels lose more than kernels. The first step does not: fine is better than N:M on
+# average, but one seed goes the other way. So between fine and N:M our three seeds leave the question open, although
+# the figure above looked clear.
 
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# You must cut three quarters of the weights of a network's convolutions, for three machines: (i) a microcontroller
-# that can only run dense layers; (ii) a GPU that runs 2:4 faster, and no other pattern; (iii) a chip that decodes positions as
-# fast as it reads them, and whose memory is very small. Answer in about twelve lines. (a) Choose a granularity for each, and
-# say with your own plots what it costs in accuracy and what it saves. (b) One of the three machines cannot give you what you
-# were asked for. Which one, and why? (c) A colleague proposes to read "1:4" as "1 of 4 is pruned". What would go wrong?
+# You must cut three quarters of the weights of a network's convolutions, for three machines: (i) a microcontroller that
+# can only run dense layers; (ii) a GPU that runs 2:4 faster, and no other pattern; (iii) a chip that decodes positions
+# as fast as it reads them, and whose memory is very small. Answer in about twelve lines. (a) Choose a granularity for
+# each, and say with your own plots what it costs in accuracy and what it saves. (b) One of the three machines cannot
+# give you what you were asked for. Which one, and why? (c) A colleague proposes to read "1:4" as "1 of 4 is pruned".
+# What would go wrong?
 
 # %% [markdown] tags=["written"] points=3 grade_id="three_machines"
-# **Model answer.** (a) (i) Filters (or channels): only they leave a smaller dense layer, and nothing has to be stored about
-# positions. The price is the largest: filters and channels stand at the lower end of the staircase, several points below fine at
-# 75% after fine-tuning. Kernels would lose less, but a dense layer computes the zeros too and saves nothing. (ii) 2:4,
-# the only pattern that the GPU uses. It costs little accuracy at 50%, and 2 bits for each kept weight. (iii) Fine or N:M, by the
-# bytes at equal accuracy: with long values fine and N:M are the best curves in the figure; with short values the positions of the fine mask outweigh the values,
-# and N:M is better, unless the chip reads bitmasks. (An answer that chooses vectors for short values, with the figure as evidence,
-# is right too.)
+# **Model answer.** (a) (i) Filters (or channels): only they leave a smaller dense layer, and nothing has to be stored
+# about positions. The price is the largest: filters and channels stand at the lower end of the staircase, several
+# points below fine at 75% after fine-tuning. Kernels would lose less, but a dense layer computes the zeros too and
+# saves nothing. (ii) 2:4, the only pattern that the GPU uses. It costs little accuracy at 50%, and 2 bits for each kept
+# weight. (iii) Fine or N:M, by the bytes at equal accuracy: with long values fine and N:M are the best curves in the
+# figure; with short values the positions of the fine mask outweigh the values, and N:M is better, unless the chip reads
+# bitmasks. (An answer that chooses vectors for short values, with the figure as evidence, is right too.)
 #
-# (b) The GPU: 2:4 removes one half and not three quarters. The choice is to cut half of the weights, or to add something else
-# (remove filters as well, or store the rest in fewer bits); 1:4 has the right sparsity and would fit in the pattern 2:4, but the machine
-# would gain nothing more from it.
+# (b) The GPU: 2:4 removes one half and not three quarters. The choice is to cut half of the weights, or to add
+# something else (remove filters as well, or store the rest in fewer bits); 1:4 has the right sparsity and would fit in
+# the pattern 2:4, but the machine would gain nothing more from it.
 #
-# (c) The sparsity would be 25% and not 75%, so three times as many weights would stay as were asked for. With 2:4 nobody would notice.
+# (c) The sparsity would be 25% and not 75%, so three times as many weights would stay as were asked for. With 2:4
+# nobody would notice.
 #
-# **Points.** 1 for (a): three choices that fit the machines, each with a cost read from the answerer's plots. 1 for (b): the GPU, and that 2:4
-# fixes the sparsity at one half. 1 for (c): both sparsities.
+# **Points.** 1 for (a): three choices that fit the machines, each with a cost read from the answerer's plots. 1 for
+# (b): the GPU, and that 2:4 fixes the sparsity at one half. 1 for (c): both sparsities.
 
 # %% tags=["record"]
 # For the course's makers: where LABKIT_RECORD names a folder, write what the lecture note quotes into it.
@@ -951,7 +957,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 #   Whether that pays depends on how many bits a value takes, and on the code for the positions.
 # - **N:M** lies between: nearly the freedom of a fine mask, at a few bits for each weight. N counts what stays.
 # - **A removed filter is not silent** while its BatchNorm speaks. Say what you did about it.
-# - **Only filters and channels** leave a smaller dense layer. That is why they are used, although they cost the most accuracy.
+# - **Only filters and channels** leave a smaller dense layer. That is why they are used, although they cost the most
+#   accuracy.
 #
 # **Read next.** Mao et al. (2017), for the same comparison on networks for ImageNet. Mishra et al. (2021), for how 2:4 is
 # trained and run. Wen et al. (2016), [arXiv:1608.03665](https://arxiv.org/abs/1608.03665), for groups that the
