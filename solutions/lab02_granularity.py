@@ -174,8 +174,9 @@ def index_bits(mask: torch.Tensor, granularity: str, m: int | None = None) -> in
 
     Args:
         mask: boolean, [out, in, kh, kw], contiguous or not; True = keep.
-        granularity: "fine", "vector" (kw weights), "kernel" (kh * kw), "filter" (dimension 0), "channel"
-            (dimension 1), "layer" (all the weights) or "N:M" (groups of m along dimension 1).
+        granularity: what one group is. "fine": a weight; "vector": the kw weights of a kernel row; "kernel": kh * kw
+            weights; "filter": all weights of one output; "channel": all weights of one input; "layer": all
+            weights; or "N:M": m consecutive inputs, as in `nm_mask`.
         m: size of a group; needed for "N:M", ignored for the others.
 
     Returns:

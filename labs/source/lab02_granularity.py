@@ -747,6 +747,7 @@ print("index_bits: the visible checks pass")
 # panel asks what changes if the positions may be stored in a second way too: as a *bitmask*, one bit for each group of
 # the layer, kept or not. Each network takes the cheaper of the two codes.
 #
+# The first figure shows both halves against sparsity, the second one sets them against each other.
 # At 75% the points are three seeds. The other sparsities are run on the first seed only, to save time: read no gap into
 # them that is smaller than the spread at 75%.
 
@@ -790,6 +791,22 @@ def kilobytes(name, sparsity, width, with_bitmask=False):
 
 
 dense_weights = sum(weight.numel() for weight in weights_of(networks[0]).values())
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
+x = 100 * np.array(sparsities)
+for name, colour in COLOUR.items():
+    curve(left, x, [100 * tuned[name][sparsity][0] for sparsity in sparsities], label=name, colour=colour)
+    marker = MARKERS[list(COLOURS).index(colour)]
+    left.scatter([75] * len(SEEDS), 100 * np.array(after[name]), color=COLOURS[colour], marker=marker, s=18, alpha=0.6)
+    curve(right, x, [positions[name, sparsity] / 8 for sparsity in sparsities], label=name, colour=colour)
+left.axhline(100 * np.mean(dense), color="grey", linestyle=":", label="not pruned")
+left.legend(loc="lower left")
+right.set_yscale("log")
+for ax, y, unit, title in ((left, "validation accuracy", "%", "after fine-tuning"), (right, "positions", "bytes", "their price")):
+    ax.set_xticks(x, [f"{value:g}" for value in x])
+    label_axes(ax, x="sparsity of conv2 and conv3", x_unit="%", y=y, y_unit=unit, title=title)
+show(fig, alt="Left: accuracy after fine-tuning against sparsity. The gaps between the granularities widen as the sparsity grows. "
+     "Right: bytes of positions against sparsity, on a logarithmic scale: thousands for fine, a few for filters and channels.")
+
 codes = {"numbers, values of 32 bits": (32, False), "numbers, values of 8 bits": (8, False), "cheaper code, 8 bits": (8, True)}
 fig, axes = plt.subplots(1, 3, figsize=(13, 4.6), sharey=True)
 for ax, (title, code) in zip(axes, codes.items()):
@@ -817,11 +834,12 @@ for name in granularities:
     print(f"{name:12} {bits / 8:9,.0f} bytes   {shares}")
 
 # %% [markdown]
-# **What we saw.** Read the table first. From fine to filter the positions shrink from a large part of the file to
-# nearly nothing: this is the *index saving* of coarse cuts. With values of 32 bits it is modest; with 8 bits the
-# positions of the fine mask outweigh its values.
+# **What we saw.** In the first figure, left, the gaps widen with the sparsity: a cut that costs little at 50% costs much
+# at 87.5%. The scale on the right is logarithmic: count the powers of ten between fine and channel. Then the table:
+# from fine to filter the positions shrink from a large part of the file to nearly nothing. This is the *index saving*
+# of coarse cuts. With values of 32 bits it is modest; with 8 bits the positions of the fine mask outweigh its values.
 #
-# Now the figure: more accuracy is up, fewer bytes is left, so the best curve is the one at the top left. In the left
+# Now the second figure: more accuracy is up, fewer bytes is left, so the best curve is the one at the top left. In the left
 # panel fine is on top, N:M and vectors lie close below it, and whoever cuts more coarsely loses more accuracy than the
 # saved bytes are worth. In the middle panel the fine curve has moved to the right: now N:M is ahead, vectors are level
 # with fine, and kernels have come near. (Where does fine at 50% lie, and how large would the dense layers be?) In the
@@ -833,7 +851,7 @@ for name in granularities:
 # lead away. So the index saving is a matter of the *code* as much as of the granularity. Before you believe that one
 # format is smaller, ask how the other one was stored.
 #
-# Two things the figure leaves out. Bytes are not time: which of these masks a machine can use to run faster is the
+# Two things the figures leave out. Bytes are not time: which of these masks a machine can use to run faster is the
 # question of Labs 13 and 14. And a removed filter or channel saves more than its own weights: the neighbouring layer
 # loses its part of them too (Lab 7).
 #
@@ -951,7 +969,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # %% [markdown]
 # ## What to take with you
 #
-# - **How fine?** At one sparsity, the finer the cut, the more accuracy is left. Fine-tuning narrows the gaps
+# - **How fine?** At one sparsity, finer cuts leave more accuracy. Fine-tuning narrows the gaps
 #   and leaves a staircase: fine and small groups (N:M, vectors) close together, then kernels, then filters and channels.
 # - **What does it cost?** A fine mask must say where every weight is. Positions shrink with the size of the group.
 #   Whether that pays depends on how many bits a value takes, and on the code for the positions.
