@@ -87,9 +87,14 @@ def pruned(model, masks):
     return model
 
 
+def measured(model, images, labels):
+    """Accuracy. The copy stores its channels last, which changes no value and is faster on a CPU."""
+    return accuracy(copy.deepcopy(model).to(memory_format=torch.channels_last), images, labels)
+
+
 def validate(model):
     """Accuracy on the 2,000 validation images."""
-    return accuracy(model, images, labels)
+    return measured(model, images, labels)
 
 
 def in_percent(values):
@@ -861,10 +866,10 @@ for name in granularities:
 
 # %% tags=["experiment"]
 test_images, test_labels = (tensor[:2000].to(device) for tensor in load_fashion_mnist("test"))
-test_dense = [accuracy(model, test_images, test_labels) for model in networks]
+test_dense = [measured(model, test_images, test_labels) for model in networks]
 test_accuracy = {}
 for name, models in tqdm(headline.items(), desc="test"):
-    test_accuracy[name] = [accuracy(model, test_images, test_labels) for model in models]
+    test_accuracy[name] = [measured(model, test_images, test_labels) for model in models]
 
 print(f"not pruned {in_percent(test_dense)}")
 for name, values in test_accuracy.items():
