@@ -9,6 +9,7 @@
 | `labkit.cost` | parameters and multiply-adds |
 | `labkit.timing` | one protocol for every wall-clock time |
 | `labkit.plots` | one look for every figure |
+| `labkit.grids` | the weight or the mask of a convolution, drawn as a grid of kernels |
 
 Importing `labkit` alone loads nothing heavy: import the module that you need.
 """
