@@ -16,8 +16,8 @@
 # **Before you begin.** You have done Lab 3 (magnitude pruning). The lecture note of this lab
 # (`lecture_notes/lab04_prune_finetune.md` in the course's repository) teaches the ideas first.
 #
-# **How long it takes.** The experiments together run for about a minute on a quiet laptop with two cores, and for several
-# minutes on a busy one. Every experiment of more than two seconds shows its progress in a bar.
+# **How long it takes.** The experiments together run for about a minute on a quiet laptop with two cores, and for
+# several minutes on a busy one. Every experiment of more than two seconds shows its progress in a bar.
 #
 # **Papers.** Han et al. (2015), [arXiv:1506.02626](https://arxiv.org/abs/1506.02626): train, prune, retrain, repeat. Zhu
 # and Gupta (2017), [arXiv:1710.01878](https://arxiv.org/abs/1710.01878): raise the sparsity by a cubic schedule during
@@ -117,8 +117,9 @@ print(f"validation accuracy of the unpruned networks: {in_percent(dense)}")
 # Here $\ell$ runs over the names in `masks`, $w_\ell$ is `weights[name]`, and $m_\ell$ is `masks[name]`. The weights are
 # the network's own parameters: when you change one in place, the network uses the changed values.
 #
-# *By hand.* $w = (3,\ -1,\ 2)$ with the mask (True, False, True) becomes $(3,\ 0,\ 2)$. And $w = (3,\ \infty,\ 2)$ becomes
-# $(3,\ 0,\ 2)$ too: removed means zero, whatever the weight was. (In floating-point numbers $0 \cdot \infty$ is NaN.)
+# *By hand.* $w = (3,\ -1,\ 2)$ with the mask (True, False, True) becomes $(3,\ 0,\ 2)$. And
+# $w = (3,\ \infty,\ 2)$ becomes $(3,\ 0,\ 2)$ too: removed means zero, whatever the weight was. (In floating-point
+# numbers $0 \cdot \infty$ is NaN.)
 #
 # <details><summary>Hint</summary>
 #
@@ -237,29 +238,29 @@ print(f"rows zeroed and rows removed: the outputs differ by {gap:.1e} at most")
 # Compare it with the quartiles that are printed.) Where the rows were *removed*, all four fall. And the last line says
 # that nothing else has changed: zeroed and removed rows compute the same outputs, up to rounding.
 #
-# So why mask at all? Compare the two accuracies at the same number of nonzero weights. Single weights are chosen with more
-# freedom, and the cut costs far less. A mask is how we look for a sparse network; Lab 7 removes rows for good, and Labs 13
-# and 14 ask what stored zeros and special hardware can save.
+# So why mask at all? Compare the printed accuracies at the same number of nonzero weights. Single weights are chosen
+# with more freedom, and in this network the cut costs far less. A mask is how we look for a sparse network; Lab 7
+# removes rows for good, and Labs 13 and 14 ask what stored zeros and special hardware can save.
 #
 # ### Exercise masked_step
 #
-# Now train the masked network. After a normal step the zeros are gone: the optimiser moves *every* weight. So mask again,
-# after the step:
+# Now train the masked network. After a normal step the zeros are gone: the optimiser moves *every* weight. So mask
+# again, after the step:
 #
 # $$g = \nabla_w L(w), \qquad w \leftarrow m \odot \operatorname{step}(w, g).$$
 #
 # Here $L$ is what `compute_loss()` returns, $g$ is computed by its `backward`, $\operatorname{step}$ is
-# `optimizer.step()`, and $m$ are the masks. Is it not enough to set the *gradients* of the removed weights to zero? No: an
-# optimiser with momentum moves a weight by its memory too.
+# `optimizer.step()`, and $m$ are the masks. Is it not enough to set the *gradients* of the removed weights to zero? No:
+# an optimiser with momentum moves a weight by its memory too.
 #
 # *By hand.* SGD with learning rate 0.1 and momentum 0.9. A weight had the velocity $v = 1$ when it was cut, so $w = 0$.
-# Its gradient is masked: $g = 0$. Then $v \leftarrow 0.9 \cdot 1 + 0 = 0.9$, and $w \leftarrow 0 - 0.1 \cdot 0.9 = -0.09$.
-# The weight is back.
+# Its gradient is masked: $g = 0$. Then $v \leftarrow 0.9 \cdot 1 + 0 = 0.9$, and
+# $w \leftarrow 0 - 0.1 \cdot 0.9 = -0.09$. The weight is back.
 #
 # <details><summary>Hint</summary>
 #
-# One step of PyTorch has four parts: forget the old gradients, compute the loss, `backward`, `step`. Ask yourself where a
-# loss that is no number must be noticed, so that no weight is spoiled. `loss.item()` is the loss as a float.
+# One step of PyTorch has four parts: forget the old gradients, compute the loss, `backward`, `step`. Ask yourself where
+# a loss that is no number must be noticed, so that no weight is spoiled. `loss.item()` is the loss as a float.
 #
 # </details>
 
@@ -302,10 +303,11 @@ print("masked_step: the visible checks pass")
 # %% [markdown]
 # ### Experiment: the drift
 #
-# Four optimisers, three treatments. Each network makes ten dense steps, so that the optimiser has something to remember, is
-# pruned to 90%, and makes one more epoch of steps: with *no mask*, with the *gradients masked* before the step, and with
-# your `masked_step`. The curves show the size of the removed weights (root mean square, in % of the kept weights'): zero is what
-# we want. Guess first: which of the twelve curves will leave zero? "Weight decay moves masked weights", one can read. Does it?
+# Four optimisers, three treatments. Each network makes ten dense steps, so that the optimiser has something to
+# remember, is pruned to 90%, and makes one more epoch of steps: with *no mask*, with the *gradients masked* before the
+# step, and with your `masked_step`. The curves show the size of the removed weights (root mean square, in % of the kept
+# weights'): zero is what we want. Guess first: which of the twelve curves will leave zero? "Weight decay moves masked
+# weights", one can read. Does it?
 
 # %% tags=["experiment"]
 def batches(seed):
@@ -378,13 +380,14 @@ for (treatment, name), counts in zeros_left.items():
     print(f"    {treatment:17} {name:18} {in_percent([run[-1] for run in counts])}")
 
 # %% [markdown]
-# **What we saw.** Without a mask every optimiser leaves zero. With masked gradients they part. Plain SGD keeps the zeros, and so does SGD *with* weight decay: decay shrinks a weight in proportion to
-# itself, and a share of zero is zero. So weight decay alone moves no weight that is exactly zero. What moves it is memory:
-# SGD's momentum, and in AdamW the running mean of the gradients. Only the right panel holds for every optimiser.
+# **What we saw.** Without a mask every optimiser leaves zero. With masked gradients they part. Plain SGD keeps the
+# zeros, and so does SGD *with* weight decay: decay shrinks a weight in proportion to itself, and a share of zero is
+# zero. So weight decay alone moves no weight that is exactly zero. What moves it is memory: SGD's momentum, and in
+# AdamW the running mean of the gradients. Only the right panel holds for every optimiser.
 #
-# Read the printed lines too: where a curve leaves zero, hardly any weight is exactly zero any more, although the sizes are
-# small. That is how the mistake stays hidden. The accuracy looks fine, as that of a dense network does, and nobody counts
-# the zeros. So count them.
+# Read the printed lines too: where a curve leaves zero, hardly any weight is exactly zero any more, although the sizes
+# are small. That is how the mistake stays hidden. The accuracy looks fine, as that of a dense network does, and nobody
+# counts the zeros. So count them.
 #
 # ## Part 2 · One shot
 #
@@ -394,18 +397,19 @@ for (treatment, name), counts in zeros_left.items():
 #
 # $$m_r = m_{r-1} \wedge \text{prune}(w, s_r), \qquad w \leftarrow m_r \odot w, \qquad w \leftarrow \text{finetune}(w, m_r).$$
 #
-# Here $s_r$ runs over `sparsities`, $m_0$ keeps everything, and $\wedge$ is "and": what is gone stays gone. The rule, the
-# training and the measurement are arguments: call them, and do not build your own in. One entry in `sparsities` is one
-# shot; several are iterative pruning.
+# Here $s_r$ runs over `sparsities`, $m_0$ keeps everything, and $\wedge$ is "and": what is gone stays gone. The rule,
+# the training and the measurement are arguments: call them, and do not build your own in. One entry in `sparsities` is
+# one shot; several are iterative pruning.
 #
 # *By hand.* $w = (4,\ 1,\ 2,\ 3)$, sparsities $(0.25,\ 0.5)$, a rule by magnitude, and a fine-tuning that subtracts 2.5
-# from each kept weight. Round 1 removes the 1, and $(4, 0, 2, 3)$ becomes $(1.5, 0, -0.5, 0.5)$. Round 2 looks at *these*
-# values: two are to go, the 0 and one of the two $\pm 0.5$, the earlier one. $(1.5, 0, 0, 0.5)$ becomes $(-1, 0, 0, -2)$.
+# from each kept weight. Round 1 removes the 1, and $(4, 0, 2, 3)$ becomes $(1.5, 0, -0.5, 0.5)$. Round 2 looks at
+# *these* values: two are to go, the 0 and one of the two $\pm 0.5$, the earlier one. $(1.5, 0, 0, 0.5)$ becomes
+# $(-1, 0, 0, -2)$.
 #
 # <details><summary>Hint</summary>
 #
-# Carry the masks from round to round, and start with masks that keep everything. `&` joins two boolean tensors. Write down
-# in which order a round cuts, measures, trains and measures.
+# Carry the masks from round to round, and start with masks that keep everything. `&` joins two boolean tensors. Write
+# down in which order a round cuts, measures, trains and measures.
 #
 # </details>
 
@@ -452,8 +456,8 @@ print("prune_and_finetune: the visible checks pass")
 # %% [markdown]
 # ### Experiment: cut once, then fine-tune
 #
-# One shot at nine sparsities, each fine-tuned for the whole budget: AdamW, whose learning rate falls in a straight line from
-# 0.001 to zero. The sparsity 0 is there as the *control*: the same training with nothing cut.
+# One shot at nine sparsities, each fine-tuned for the whole budget: AdamW, whose learning rate falls in a straight line
+# from 0.001 to zero. The sparsity 0 is there as the *control*: the same training with nothing cut.
 
 # %% tags=["experiment"]
 class Trainer:
@@ -507,18 +511,20 @@ for column, s in enumerate(all_sparsities[:4]):
     print(f"    sparsity {100 * s:2.0f} %: pruned {texts[0]}   fine-tuned {texts[1]}   against the control {texts[2]}")
 
 # %% [markdown]
-# **What we saw.** Fine-tuning repairs a lot. The blue curve stays near the dotted line over sparsities at which the red one
-# has fallen far, and only at the right end does it break too: what is left there is too little, or the budget is.
+# **What we saw.** Fine-tuning repairs a lot. The blue curve stays near the dotted line over sparsities at which the red
+# one has fallen far, and only at the right end does it break too: what is left there is too little, or the budget is.
 #
-# *Does mild pruning raise the accuracy?* So one reads. Look at the enlarged panel and at the table: not here. No mean, pruned
-# or fine-tuned, stands above the unpruned network. And mind the first line. With nothing cut, the additional training alone
-# changes the accuracy. So whoever prunes *and* trains must compare with this control. The last column does; where it
-# shows a gain, it is a fraction of a point, a few of 2,000 images. Part 5 asks once more, with the test images.
+# *Does mild pruning raise the accuracy?* So one reads. Look at the enlarged panel and at the table: not here. No mean,
+# pruned or fine-tuned, stands above the unpruned network. And mind the first line. With nothing cut, the additional
+# training alone changes the accuracy. So whoever prunes *and* trains must compare with this control. The last column
+# does; where it shows a gain, it is a fraction of a point, a few of 2,000 images. Part 5 asks once more, with the test
+# images.
 #
 # ### Experiment: where do the weights go?
 #
-# Histograms of all the weights that are not zero (thousands, the mean of the three seeds): before pruning, right after it, and after
-# fine-tuning. Global magnitude is one threshold for all the layers; the dashed lines show it (the mean over the seeds).
+# Histograms of all the weights that are not zero (thousands, the mean of the three seeds): before pruning, right after
+# it, and after fine-tuning. Global magnitude is one threshold for all the layers; the dashed lines show it (the mean
+# over the seeds).
 
 # %% tags=["experiment"]
 SHOWN = 0.9
@@ -557,10 +563,10 @@ for stage, shares in inside.items():
     print(f"nonzero weights between the dashed lines, {stage}: {in_percent(shares)}")
 
 # %% [markdown]
-# **What we saw.** Mind the vertical axes: the first hill is far higher. The cut takes its middle out and leaves two flanks.
-# Fine-tuning rounds the flanks into two humps, and the edges of the gap become soft: some kept weights are now smaller than
-# weights that were removed. That is the reason why a second round may choose differently from the first. But the gap stays,
-# and so do the two humps; nothing returns to the one hill of the beginning.
+# **What we saw.** Mind the vertical axes: the first hill is far higher. The cut takes its middle out and leaves two
+# flanks. Fine-tuning rounds the flanks into two humps, and the edges of the gap become soft: some kept weights are now
+# smaller than weights that were removed. That is the reason why a second round may choose differently from the first.
+# But the gap stays, and so do the two humps; nothing returns to the one hill of the beginning.
 #
 # ## Part 3 · Little by little
 #
@@ -615,10 +621,10 @@ print("iterative_sparsities: the visible checks pass")
 # $$s_t = s_f + (s_i - s_f) \left(1 - \frac{t - t_0}{n \Delta t}\right)^3, \qquad
 # t \in \{t_0,\ t_0 + \Delta t,\ \dots,\ t_0 + n \Delta t\}.$$
 #
-# Here $t$ is `step`, $t_0$ is `start`, $n$ is `updates`, $\Delta t$ is `interval`, $s_i$ is `initial` and $s_f$ is `final`.
-# The equation holds at the steps of the set only. Between two of them the mask stays, so the sparsity is that of the
-# earlier one; before the first it is $s_i$, and after the last $s_f$. The power of three makes large cuts first, when
-# there is much to spare, and small ones at the end.
+# Here $t$ is `step`, $t_0$ is `start`, $n$ is `updates`, $\Delta t$ is `interval`, $s_i$ is `initial` and $s_f$ is
+# `final`. The equation holds at the steps of the set only. Between two of them the mask stays, so the sparsity is that
+# of the earlier one; before the first it is $s_i$, and after the last $s_f$. The power of three makes large cuts first,
+# when there is much to spare, and small ones at the end.
 #
 # *By hand.* $t_0 = 100$, $n = 4$, $\Delta t = 10$, $s_i = 0$, $s_f = 0.8$. At $t = 110$ a quarter of the way is done:
 # $0.8 - 0.8 \cdot 0.75^3 = 0.4625$, more than half of the cut. At $t = 119$ it is still $0.4625$. At $t = 120$:
@@ -740,19 +746,19 @@ for way, points in gain.items():
     print(f"    {way:8}", "   ".join(texts))
 
 # %% [markdown]
-# **What we saw.** The textbook promises that iterating is better. Up to 90% it does not show: the three upper curves lie on
-# each other, and in the right panel *gradual* is at zero within its band. *Rounds* is even a little below zero there: it spends only
-# a fifth of the budget at the final sparsity. One cut and a fine-tuning is as good, and simpler.
+# **What we saw.** The textbook promises that iterating is better. Up to 90% it does not show: the three upper curves
+# lie on each other, and in the right panel *gradual* is at zero within its band. *Rounds* is even a little below zero
+# there: it spends only a fifth of the budget at the final sparsity. One cut and a fine-tuning is as good, and simpler.
 #
-# The gain begins where the red curve has broken down: at the right end both ways of iterating lie clearly above one shot.
-# There is a reason to be found in the curves. Magnitude chooses the weights once, in a network that still has all the
-# others. When nearly all of them go at once, the choice was made for a network that no longer exists. With many small cuts
-# each choice is made in a network that has already begun to do without.
+# The gain begins where the red curve has broken down: at the right end both ways of iterating lie clearly above one
+# shot. There is a reason to be found in the curves. Magnitude chooses the weights once, in a network that still has all
+# the others. When nearly all of them go at once, the choice was made for a network that no longer exists. With many
+# small cuts each choice is made in a network that has already begun to do without.
 #
 # ### Experiment: a gain of the method, or of the budget?
 #
-# Before we believe the gain, we give one shot a chance: the same cut to 98% with a *larger learning rate*, and with *three
-# times the steps*. A comparison with a baseline that nobody has tuned proves little.
+# Before we believe the gain, we give one shot a chance: the same cut to 98% with a *larger learning rate*, and with
+# *three times the steps*. A comparison with a baseline that nobody has tuned proves little.
 
 # %% tags=["experiment"]
 HARD = 0.98
@@ -782,10 +788,10 @@ show(fig, alt="Accuracy at 98% sparsity of one shot and gradual under three sett
      "With the short budget gradual is ahead; with a larger learning rate or more steps the two come close.")
 
 # %% [markdown]
-# **What we saw.** Nearly all of the gain was the fine-tuning. With the larger learning rate, and with more steps, *both* methods
-# end higher, one shot by far, and the distance between them shrinks to the size of the spread. A larger learning rate costs
-# nothing. So the honest sentence is: with a short, cautious fine-tuning and a cut that breaks the network, little by little
-# is better; with a better fine-tuning there is little or nothing left of the difference.
+# **What we saw.** Nearly all of the gain was the fine-tuning. With the larger learning rate, and with more steps,
+# *both* methods end higher, one shot by far, and the distance between them shrinks to the size of the spread. A larger
+# learning rate costs nothing. So the honest sentence is: with a short, cautious fine-tuning and a cut that breaks the
+# network, little by little is better; with a better fine-tuning there is little or nothing left of the difference.
 #
 # ## Part 4 · During training
 #
@@ -796,17 +802,17 @@ show(fig, alt="Accuracy at 98% sparsity of one shot and gradual under three sett
 #
 # $$w \leftarrow \text{epoch}(w), \qquad m_e = \text{prune}(w, s_e), \qquad w \leftarrow m_e \odot w .$$
 #
-# Here $s_e$ is entry $e$ of `sparsities`, and the old mask has no say in the new one. A weight that was cut may grow in the
-# next epoch until it ranks above others: it has *regrown*. Count such weights: kept by $m_e$, removed by $m_{e-1}$.
+# Here $s_e$ is entry $e$ of `sparsities`, and the old mask has no say in the new one. A weight that was cut may grow in
+# the next epoch until it ranks above others: it has *regrown*. Count such weights: kept by $m_e$, removed by $m_{e-1}$.
 #
 # *By hand.* Four weights, sparsity 0.5 in each epoch. After epoch 1 they are $(4, 3, 2, 1)$: keep (True, True, False,
-# False), weights $(4, 3, 0, 0)$. Epoch 2 trains them to $(4, 1, 2, 0.5)$: keep (True, False, True, False). One weight has
-# regrown, the third. So `regrown` is $[0,\ 1]$.
+# False), weights $(4, 3, 0, 0)$. Epoch 2 trains them to $(4, 1, 2, 0.5)$: keep (True, False, True, False). One weight
+# has regrown, the third. So `regrown` is $[0,\ 1]$.
 #
 # <details><summary>Hint</summary>
 #
-# Compare the new masks with the old ones before you forget the old ones. In the first epoch there are none. `int(….sum())`
-# of a boolean tensor counts its True entries.
+# Compare the new masks with the old ones before you forget the old ones. In the first epoch there are none.
+# `int(….sum())` of a boolean tensor counts its True entries.
 #
 # </details>
 
@@ -847,10 +853,10 @@ print("train_time_pruning: the visible checks pass")
 # ### Experiment: does it help that weights may return?
 #
 # Training-time pruning makes most sense for a network that has no trained weights yet. So here new MLPs are trained and
-# pruned to 98% in the same ten epochs. *Renewed* is your `train_time_pruning`; *kept* is `prune_and_finetune`, where nothing
-# returns. Each takes all of the sparsity in the first epoch (*at once*) or by the cubic schedule (*gradual*). *Late* trains
-# all the weights and cuts at the end of the eighth epoch. Every method spends the last two epochs with fixed masks, so that each
-# can repair its last cut.
+# pruned to 98% in the same ten epochs. *Renewed* is your `train_time_pruning`; *kept* is `prune_and_finetune`, where
+# nothing returns. Each takes all of the sparsity in the first epoch (*at once*) or by the cubic schedule (*gradual*).
+# *Late* trains all the weights and cuts at the end of the eighth epoch. Every method spends the last two epochs with
+# fixed masks, so that each can repair its last cut.
 
 # %% tags=["experiment"]
 RISING, FIXED = 8, 2  # epochs
@@ -921,13 +927,14 @@ show(fig, alt="Left: the number of regrown weights in each epoch, about twenty o
 
 # %% [markdown]
 # **What we saw.** Hardly anything regrows. A weight that was cut starts again at zero, and it has one epoch to overtake
-# weights that kept what they had learned. And being allowed to return does not help here: compare each *renewed* with its
-# *kept*. With the gradual plan the two cannot be told apart; at once, *renewed* is the lower one. A likely reason: between two
-# cuts the renewed network trains with all its weights, and learns to rely on those that the next cut takes away. The kept
-# network trains with the weights that it will have. What matters more is that there is time after the cut: look at *late*.
+# weights that kept what they had learned. And being allowed to return does not help here: compare each *renewed* with
+# its *kept*. With the gradual plan the two cannot be told apart; at once, *renewed* is the lower one. A likely reason:
+# between two cuts the renewed network trains with all its weights, and learns to rely on those that the next cut takes
+# away. The kept network trains with the weights that it will have. What matters more is that there is time after the
+# cut: look at *late*.
 #
-# This is no verdict on regrowth. The methods that live by it (Lab 9) give a returning weight more than one epoch, or choose
-# by the gradient which ones come back.
+# This is no verdict on regrowth. The methods that live by it (Lab 9) give a returning weight more than one epoch, or
+# choose by the gradient which ones come back.
 #
 # ## Part 5 · The test images
 #
@@ -964,20 +971,20 @@ for label in settings:
     print(f"    {label:17}", "   ".join(texts))
 
 # %% [markdown]
-# **What we saw.** The order of the methods is the same on images that played no part in any choice. For mild pruning read
-# the column *change*, and its first line first: there nothing was cut. All these changes are smaller than their spread. So
-# the answer to "does mild pruning raise the accuracy?" is: not that three seeds could show it. It costs nothing, which is
-# good news enough.
+# **What we saw.** The order of the methods is the same on images that played no part in any choice. For mild pruning
+# read the column *change*, and its first line first: there nothing was cut. All these changes are smaller than their
+# spread. So the answer to "does mild pruning raise the accuracy?" is: not that three seeds could show it. It costs
+# nothing, which is good news enough.
 
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# Your team has two jobs for the MLP: one network at 90% sparsity and one at 98%. Answer in about twelve lines, with your
-# own plots as evidence. (a) Which procedure do you choose for each job, and what in the plots decides? (b) A paper
-# reports: "iterative pruning beats one shot by five points at 98%". Name *two* things that you would have to know, or try
-# yourself, before you believe that the iterating is the cause. (c) A colleague prunes a network to 95%, fine-tunes it with
-# AdamW, and reports the accuracy of the network as it is then. It is as good as before the pruning, which makes you suspicious. What
-# may have gone wrong, and which one number would show it?
+# Your team has two jobs for the MLP: one network at 90% sparsity and one at 98%. Answer in about twelve lines, with
+# your own plots as evidence. (a) Which procedure do you choose for each job, and what in the plots decides? (b) A paper
+# reports: "iterative pruning beats one shot by five points at 98%". Name *two* things that you would have to know, or
+# try yourself, before you believe that the iterating is the cause. (c) A colleague prunes a network to 95%, fine-tunes
+# it with AdamW, and reports the accuracy of the network as it is then. It is as good as before the pruning, which makes
+# you suspicious. What may have gone wrong, and which one number would show it?
 
 # %% [markdown] tags=["written"] points=3 grade_id="which_procedure"
 # **Model answer.** (a) At 90%: one shot and a fine-tuning. The three curves lie on each other there, the differences are
@@ -985,13 +992,13 @@ for label in settings:
 # short and cautious, since one shot breaks there and the differences are clearly above zero; or one shot with a
 # larger learning rate or a longer budget, which reaches about the same. Either choice is right with its condition.
 #
-# (b) Two of: Did both get the same number of training steps, or did the iterative one get a full fine-tuning in each round?
-# Was the learning rate of one shot tuned as well? How many seeds, and what is the spread? At how many other sparsities does
-# it hold? Was it chosen and reported on the same images?
+# (b) Two of: Did both get the same number of training steps, or did the iterative one get a full fine-tuning in each
+# round? Was the learning rate of one shot tuned as well? How many seeds, and what is the spread? At how many other
+# sparsities does it hold? Was it chosen and reported on the same images?
 #
-# (c) The masks were not applied after the optimiser's step (or only the gradients were masked, and AdamW's memory moved the
-# weights). The removed weights came back, and the reported network is dense. The number: the fraction of weights that are
-# exactly zero, counted after the fine-tuning.
+# (c) The masks were not applied after the optimiser's step (or only the gradients were masked, and AdamW's memory moved
+# the weights). The removed weights came back, and the reported network is dense. The number: the fraction of weights
+# that are exactly zero, counted after the fine-tuning.
 #
 # **Points.** 1 for (a): a choice for each job that the answerer's own plots support, with the reason. 1 for (b): two
 # valid points. 1 for (c): the cause and the number.
@@ -1104,10 +1111,11 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # - **That mild pruning raises the accuracy did not show here.** Compare with a control that had the same training.
 # - **Letting weights return did not help here**, and hardly any did return.
 #
-# Lab 5 asks whether another score than magnitude would choose better. Lab 9 trains sparse from the beginning, Lab 10 puts
-# the remaining weights back to their start.
+# Lab 5 asks whether another score than magnitude would choose better. Lab 9 trains sparse from the beginning, Lab 10
+# puts the remaining weights back to their start.
 #
-# **Read next.** Han et al. (2015), figure 5, for the effect figure of AlexNet. Zhu and Gupta (2017), sections 3 and 4. Renda
-# et al. (2020), [arXiv:2003.02389](https://arxiv.org/abs/2003.02389), for what to do in the retraining. Le and Hua (2021),
-# [arXiv:2105.03193](https://arxiv.org/abs/2105.03193), for how much the learning rate of the retraining explains. The
-# lecture note of this lab (`lecture_notes/lab04_prune_finetune.md` in the course's repository) works small examples by hand.
+# **Read next.** Han et al. (2015), figure 5, for the effect figure of AlexNet. Zhu and Gupta (2017), sections 3 and 4.
+# Renda et al. (2020), [arXiv:2003.02389](https://arxiv.org/abs/2003.02389), for what to do in the retraining. Le and
+# Hua (2021), [arXiv:2105.03193](https://arxiv.org/abs/2105.03193), for how much the learning rate of the retraining
+# explains. The lecture note of this lab (`lecture_notes/lab04_prune_finetune.md` in the course's repository) works
+# small examples by hand.
