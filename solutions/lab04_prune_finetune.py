@@ -142,7 +142,7 @@ def iterative_sparsities(final: float, rounds: int) -> list[float]:
     Raises:
         ValueError: if `final` is below 0, above 1 or NaN, or if `rounds` is below 1.
 
-    Source: the rounds of Frankle and Carbin (2019), section 2, arXiv:1803.03635; iterating after Han et al. (2015).
+    Source: the rounds of Frankle and Carbin (2019), arXiv:1803.03635; iterating after Han et al. (2015).
     """
     if not 0 <= final <= 1:
         raise ValueError(f"the final sparsity must lie between 0 and 1, but it is {final}")
