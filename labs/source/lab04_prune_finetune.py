@@ -16,7 +16,7 @@
 # **Before you begin.** You have done Lab 3 (magnitude pruning). The lecture note of this lab
 # (`lecture_notes/lab04_prune_finetune.md` in the course's repository) teaches the ideas first.
 #
-# **How long it takes.** The experiments together run for about a minute on a quiet laptop with two cores, and for
+# **How long it takes.** The experiments together run for one to two minutes on a quiet laptop with two cores, and for
 # several minutes on a busy one. Every experiment of more than two seconds shows its progress in a bar.
 #
 # **Papers.** Han et al. (2015), [arXiv:1506.02626](https://arxiv.org/abs/1506.02626): train, prune, retrain, repeat. Zhu
