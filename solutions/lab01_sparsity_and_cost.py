@@ -172,8 +172,8 @@ def activation_sparsity(model: nn.Module, images: torch.Tensor, names: list[str]
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
+        for module, mode in modes:
+            module.training = mode
     return {name: zeros[name] / entries[name] for name in zeros}
 
 

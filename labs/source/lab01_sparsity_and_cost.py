@@ -48,7 +48,7 @@
 #    and a likely cause. The button *Validate* above the notebook runs all of them.
 # 4. A locked cell for the **hidden checks**. They run when the work is graded, on inputs drawn at that moment: larger
 #    ones, special cases of the contract, and bad input that must raise `ValueError`. You earn part of the points for
-#    part of the checks. Where you have the whole course, `python -m autograder check NOTEBOOK` runs them for you.
+#    part of the checks. Whoever learns alone runs them with one command; the README of the course's repository has it.
 # 5. An **experiment** that uses your function. Guess the result before you run it. These cells are *not* run when the work
 #    is graded, so a helper function that an exercise needs belongs in the exercise's cell.
 #
