@@ -291,11 +291,12 @@ def report_of(course, lab) -> Path:
 @app.command()
 def release(
     out_folder: Annotated[Path, typer.Option("--out", help="A new folder for the student bundle.")],
+    labs: Labs = None,
 ) -> None:
     """Write the student bundle: notebooks, labkit, data; no solution and no hidden check."""
     from autograder.release import release as write_release
 
-    files = write_release(all_labs(), out_folder)
+    files = write_release(find_labs(labs or []), out_folder)
     out.print(f"{len(files)} files in {out_folder}", soft_wrap=True)
 
 

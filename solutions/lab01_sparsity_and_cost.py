@@ -37,7 +37,8 @@ def near_zero_fraction(tensor: torch.Tensor, threshold: float) -> float:
 
     Returns:
         Number of entries x with |x| < threshold / number of entries, a Python float between 0 and 1. An entry
-        exactly at the threshold does not count, so a threshold of 0 gives 0.0.
+        exactly at the threshold does not count, so a threshold of 0 gives 0.0. The comparison is PyTorch's, in
+        the dtype of the tensor.
 
     Raises:
         ValueError: if the tensor has no entries, or if the threshold is negative or NaN.
@@ -56,7 +57,7 @@ def layer_costs(layer: nn.Conv2d | nn.Linear, output_shape: tuple[int, ...]) -> 
         layer: a linear layer, or a convolution with any kernel, stride, padding, dilation and groups; with or
             without bias, any dtype, frozen (`requires_grad=False`) or not. It is not changed.
         output_shape: shape of the layer's output for one sample, without the batch dimension: (out, H, W) for a
-            convolution, (out,) or (positions, out) for a linear layer.
+            convolution, (out,) or (positions, out) for a linear layer. Each is >= 1.
 
     Returns:
         Four ints under these keys. Zeros are counted like any other number.
@@ -131,8 +132,8 @@ def activation_sparsity(model: nn.Module, images: torch.Tensor, names: list[str]
     Args:
         model: any network, in any mode.
         images: one batch, [B, ...], on the model's device; B >= 1.
-        names: modules to observe, named as in `model.named_modules()`. Each returns one tensor, and runs at least
-            once in a forward pass.
+        names: modules to observe, named as `model.named_modules()` lists them, none twice; `[]` gives `{}`. Each
+            returns one tensor, and runs at least once in a forward pass.
 
     Returns:
         {name: zeros / entries, a Python float}, over everything that the module returned in the pass. A module
@@ -186,8 +187,8 @@ def gradient_energy(gradient: torch.Tensor, fraction: float) -> float:
             magnitudes, in the whole tensor; between 0 and 1, both included.
 
     Returns:
-        (Sum of the squares of these entries) / (sum of all the squares), a Python float between 0 and 1. The
-        squares are computed in float64: those of float16 would overflow or vanish.
+        (Sum of the squares of these entries) / (sum of all the squares), a Python float between 0 and 1, up to
+        rounding. The squares are computed in float64: those of float16 would overflow or vanish.
 
     Raises:
         ValueError: if the fraction is below 0, above 1, or NaN, or if every entry is zero (or there is none): such

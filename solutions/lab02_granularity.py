@@ -73,10 +73,12 @@ def vector_mask(
         sparsity: fraction of the vectors to remove.
         prune: the rule. `prune(scores, sparsity)` returns a boolean mask with the shape of `scores`. It may be
             any rule, not only `fine_grained_mask`: call it once, on the scores [out, in, kh]. The score of
-            a vector is its L1 norm, the sum of |w|. You need not check the sparsity: that is the task of `prune`.
+            a vector is its L1 norm, the sum of |w| in the dtype of `weight`. You need not check the sparsity: that is
+            the task of `prune`.
 
     Returns:
         Boolean tensor, same shape and device as `weight`, equal for all weights of a vector. True = keep.
+        It may be a view, as `expand` makes it.
 
     Raises:
         ValueError: if `weight` does not have four dimensions.
@@ -100,10 +102,12 @@ def kernel_mask(
         sparsity: fraction of the kernels to remove.
         prune: the rule. `prune(scores, sparsity)` returns a boolean mask with the shape of `scores`. It may be
             any rule, not only `fine_grained_mask`: call it once, on the scores [out, in]. The score of
-            a kernel is its L1 norm, the sum of |w|. You need not check the sparsity: that is the task of `prune`.
+            a kernel is its L1 norm, the sum of |w| in the dtype of `weight`. You need not check the sparsity: that is
+            the task of `prune`.
 
     Returns:
         Boolean tensor, same shape and device as `weight`, equal for all weights of a kernel. True = keep.
+        It may be a view, as `expand` makes it.
 
     Raises:
         ValueError: if `weight` does not have four dimensions.
@@ -126,10 +130,12 @@ def filter_mask(
         sparsity: fraction of the filters to remove.
         prune: the rule. `prune(scores, sparsity)` returns a boolean mask with the shape of `scores`. It may be
             any rule, not only `fine_grained_mask`: call it once, on the scores [out]. The score of
-            a filter is its L1 norm, the sum of |w|. You need not check the sparsity: that is the task of `prune`.
+            a filter is its L1 norm, the sum of |w| in the dtype of `weight`. You need not check the sparsity: that is
+            the task of `prune`.
 
     Returns:
         Boolean tensor, same shape and device as `weight`, equal for all weights of a filter. True = keep.
+        It may be a view, as `expand` makes it.
 
     Raises:
         ValueError: if `weight` does not have four dimensions.
@@ -152,10 +158,12 @@ def channel_mask(
         sparsity: fraction of the input channels to remove.
         prune: the rule. `prune(scores, sparsity)` returns a boolean mask with the shape of `scores`. It may be
             any rule, not only `fine_grained_mask`: call it once, on the scores [in]. The score of
-            a channel is its L1 norm, the sum of |w|. You need not check the sparsity: that is the task of `prune`.
+            a channel is its L1 norm, the sum of |w| in the dtype of `weight`. You need not check the sparsity: that is
+            the task of `prune`.
 
     Returns:
         Boolean tensor, same shape and device as `weight`, equal for all weights of a channel. True = keep.
+        It may be a view, as `expand` makes it.
 
     Raises:
         ValueError: if `weight` does not have four dimensions.

@@ -48,8 +48,9 @@ def masked_step(
         weights: {layer name: the network's own parameter}. The removed entries are zero when the step begins.
         masks: {layer name: boolean tensor with the shape of that layer's weight}. True = keep. A layer without
             a mask is trained as a whole.
-        optimizer: any PyTorch optimiser of the network's parameters, possibly used before: it may hold
-            momentum, decay the weights, and hold parameters that are not in `weights` (biases).
+        optimizer: any PyTorch optimiser of the network's parameters whose `step()` needs no closure, possibly
+            used before: it may hold momentum, decay the weights, and hold parameters that are not in `weights`
+            (biases).
         compute_loss: takes no argument, runs the network on the next batch, returns the loss, a scalar tensor
             with a gradient. Call it exactly once.
 
@@ -88,8 +89,8 @@ def prune_and_finetune(
 
     Args:
         weights: {layer name: the network's own parameter}; it is pruned and trained in place.
-        sparsities: the total sparsity after each round; no entry is smaller than the one before. One entry is
-            one-shot pruning.
+        sparsities: what `prune` is asked for in each round; no entry is smaller than the one before. With
+            magnitudes it is the total sparsity after the round. One entry is one-shot pruning.
         prune: the rule. `prune(weights, sparsity)` returns {layer name: boolean mask}, True = keep, for every
             layer of `weights`, and changes nothing. You need not check the sparsity: that is the task of `prune`.
         finetune: `finetune(masks)` trains the network in place and keeps the weights that `masks` removes at zero.
@@ -115,8 +116,8 @@ def prune_and_finetune(
         raise ValueError(f"the sparsities must not fall, but they are {sparsities}")
     masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
     history = []
-    for sparsity in sparsities:
-        chosen = prune(weights, sparsity)
+    for s in sparsities:
+        chosen = prune(weights, s)
         masks = {name: masks[name] & chosen[name] for name in weights}
         with torch.no_grad():
             for name, weight in weights.items():
@@ -136,7 +137,7 @@ def iterative_sparsities(final: float, rounds: int) -> list[float]:
 
     Returns:
         A list of R floats, the total sparsity s_r after each round r = 1, ..., R. With the same fraction p
-        removed from the remaining weights in every round, 1 - s_r = (1 - p)^r, and s_R = final. For final = 1
+        removed from the remaining weights in every round, 1 - s_r = (1 - p)^r, and s_R = final, up to rounding. For final = 1
         every entry is 1.0: the fraction p is 1.
 
     Raises:
@@ -192,7 +193,7 @@ def train_time_pruning(
 
     Args:
         weights: {layer name: the network's own parameter}; it is trained and pruned in place.
-        sparsities: the total sparsity after each epoch; one entry for each epoch.
+        sparsities: the total sparsity after each epoch; one entry for each epoch. They may rise or fall.
         prune: the rule. `prune(weights, sparsity)` returns {layer name: boolean mask}, True = keep, for every
             layer of `weights`, and changes nothing. You need not check the sparsity: that is the task of `prune`.
         train_epoch: takes no argument, trains the network in place for one epoch *without any mask*: weights
@@ -203,11 +204,11 @@ def train_time_pruning(
         regrown: one int for each epoch: how many weights of the whole network this epoch's masks keep although
             the epoch before had removed them; 0 for the first epoch.
 
-    Every epoch is: train, take new masks from all the weights as they are now (the old masks have no say), set the
+    Every epoch is: train, take new masks from all the weights as they are now (the old masks are not used), set the
     removed weights to zero. So the network ends pruned, not trained.
 
     Raises:
-        ValueError: if `sparsities` is empty.
+        ValueError: if `sparsities` is empty. Nothing has been changed then.
 
     Source: gradual pruning during training, Zhu and Gupta (2017), arXiv:1710.01878; with renewed masks, in which
     pruned connections may return, Guo, Yao and Chen (2016), "Dynamic Network Surgery", arXiv:1608.04493.
@@ -215,9 +216,9 @@ def train_time_pruning(
     if not sparsities:
         raise ValueError("there is no epoch: sparsities is empty")
     masks, regrown = {}, []
-    for sparsity in sparsities:
+    for s in sparsities:
         train_epoch()
-        renewed = prune(weights, sparsity)
+        renewed = prune(weights, s)
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.masked_fill_(~renewed[name], 0)

@@ -33,7 +33,7 @@
 # - A *parameter* is a number that training changes: an entry of a layer's *weight* or *bias*. It belongs to the model.
 # - An *activation* is a number that a layer returns. It belongs to the sample (the image) that went in.
 # - A *gradient* has one entry for each parameter: how the loss changes with it. It belongs to the mini-batch.
-# - *Sparsity* is the fraction of entries that are zero, or that somebody removes. *Density* is the rest, one minus it.
+# - *Sparsity* is the fraction of entries that are zero; of a mask, the fraction that it removes. *Density* is the rest.
 # - A *mask* is a boolean tensor of a weight's shape, and `True` means keep. It says which entries stay.
 # - A *MAC* is one multiply-add, $y \leftarrow y + w\,x$: the step that layers repeat a million times.
 #
@@ -48,7 +48,7 @@
 #    and a likely cause. The button *Validate* above the notebook runs all of them.
 # 4. A locked cell for the **hidden checks**. They run when the work is graded, on inputs drawn at that moment: larger
 #    ones, special cases of the contract, and bad input that must raise `ValueError`. You earn part of the points for
-#    part of the checks. Whoever learns alone runs them with one command; the README of the course's repository has it.
+#    part of the checks. If you learn without a teacher, the README of the course says how to run them yourself.
 # 5. An **experiment** that uses your function. Guess the result before you run it. These cells are *not* run when the work
 #    is graded, so a helper function that an exercise needs belongs in the exercise's cell.
 #
@@ -127,16 +127,16 @@ print(networks["mlp"][0], networks["cnn"][0], sep="\n")
 from solutions.lab01_sparsity_and_cost import sparsity
 
 # %% tags=["visible-check"]
-tensor = torch.tensor([[0.0, -1.0, 0.001], [0.0, 4.0, 0.0]])
+tensor = torch.tensor([[0.0, -1.0, 0.001], [0.0, 4.0, 7.0]])
 result = sparsity(tensor)
 assert isinstance(result, float), (
     f"You returned {result!r}: return a Python float, as with .item(). (None? Then did you forget `return`?)"
 )
-assert abs(result - 0.5) < 1e-6, (
-    f"You returned {result}. Three of the six entries are zero, so the sparsity is 0.5.\n"
-    "Is it 3 or 1.5? Then divide the count by the number of entries, not of rows.\n"
-    "Is it more than 0.5? Then a small or a negative entry was counted as zero.\n"
-    "And what does it give for [0, 1, 1, 1]? 0.25, not 0.75."
+assert abs(result - 2 / 6) < 1e-6, (
+    f"You returned {result}. Two of the six entries are zero, so the sparsity is 2/6.\n"
+    "Is it 2 or 1? Then divide the count by the number of entries, not of rows.\n"
+    "Is it 4/6? Then you counted what is not zero.\n"
+    "Is it 3/6? Then the small or the negative entry was counted as zero."
 )
 assert abs(sparsity(torch.tensor([True, True, True, False])) - 0.25) < 1e-6, (
     "In a mask False counts as zero: one of the four entries of [True, True, True, False] is."
@@ -153,7 +153,7 @@ print("sparsity: the visible checks pass")
 # $$f(t) = \frac{1}{n} \sum_i [\,|x_i| < t\,].$$
 #
 # Here $x$ is `tensor`, $t$ is `threshold`, and $f(t)$ is what you return. The comparison is strict: pruning with a
-# threshold keeps what reaches it (Lab 3).
+# threshold keeps an entry that is equal to it (Lab 3).
 #
 # *By hand.* $x = (0,\ -0.1,\ 0.5,\ 2)$. For $t = 0.5$ the first two lie below: $f = 0.5$. For $t = 0$ none does, not even
 # the zero: $f = 0$.
@@ -409,7 +409,7 @@ for kind, batch in energy:
 # Look at the column *MACs per parameter*. A linear layer uses each weight once for an image. A convolution uses it at every
 # place of its output. The model puts the balance at 139 uses, where one read costs as much as the MACs that follow from it.
 # So "memory is what costs" is right for the linear layers by a wide margin. In the later convolutions the MACs are no small
-# part. In the first convolution nearly all of the energy goes into activations, and the weights hardly show.
+# part. In the first convolution nearly all of the energy goes into activations, and the weights have almost no share.
 #
 # The last column answers the lab's question for this model: what would 90% of zeros in every layer save, if hardware
 # skipped the read and the MACs of each? In the MLP nearly all of it. In the CNN less, because zero weights do not make the
@@ -588,7 +588,8 @@ batch = torch.tensor([[-1.0, 2.0], [-3.0, -4.0]])
 result = activation_sparsity(model, batch, ["0", "1", "2"])
 assert isinstance(result, dict) and set(result) == {"0", "1", "2"}, (
     f"You returned {result!r}: return a dictionary with one entry for each of the names '0', '1' and '2'. "
-    "(None? Then did you forget `return`?)"
+    "(None? Then did you forget `return`? Only '2'? Then all hooks used the last name of the loop: make each hook in a "
+    "function that gets its name.)"
 )
 assert all(isinstance(value, float) for value in result.values()), f"You returned {result}: each value is a Python float."
 assert result == {"0": 0.0, "1": 0.75, "2": 0.75}, (
@@ -841,7 +842,7 @@ print(f"all of fc3: first step {in_percent(last_layer_share[:, 0])}, last step {
 # Concentrated does not mean that the rest is zero, either. Those entries are small, they add up over many steps, and Lab 12
 # shows what is lost when they are thrown away.
 #
-# In the right panel are true zeros, and they die in a batch. The gradient of a batch is the mean over its images, and an entry is
+# In the right panel are true zeros, and they become rare in a batch. The gradient of a batch is the mean over its images, and an entry is
 # zero only if it is zero for every one of them. The MLP's zeros nearly vanish. The CNN keeps some, however large the batch:
 # recall the units of `relu4` that were silent for every image. Their rows have no gradient at all.
 #

@@ -5,7 +5,7 @@
 #
 # The weight of a convolution has four dimensions, `[out, in, kh, kw]`: outputs, inputs, kernel rows, kernel columns.
 # We may remove its entries one by one, or only in whole groups: a row of a kernel, a kernel, a filter. The size of
-# the group is the *granularity*. Fine cuts leave the network more freedom. Coarse cuts leave the machine less to remember.
+# the group is the *granularity*. Fine cuts leave the network more freedom. Coarse cuts need fewer stored positions.
 #
 # | you build | it answers |
 # |---|---|
@@ -164,6 +164,9 @@ assert result.tolist() == [False, True, False, True], (
     "Are three removed, or one? Then you cut at a threshold (a quantile, the k-th value), which cannot divide ties.\n"
     "Is -2 removed and 2 kept? Then the last of the tied ones went first."
 )
+assert fine_grained_mask(torch.ones(64), 0.5).tolist() == [False] * 32 + [True] * 32, (
+    "Of 64 equal weights the first 32 go. Is it right for two ties and wrong for 64? Then the sorting is not stable."
+)
 print("fine_grained_mask: the visible checks pass")
 
 # %% tags=["graded"] points=3
@@ -213,16 +216,20 @@ for n, expected in ((2, [1, 1, 0, 0, 0, 0, 1, 1]), (1, [1, 0, 0, 0, 0, 0, 0, 1])
         "(4, -3, 2, 1) and (0, 5, -6, 7).\n"
         "Is it right for 2:4 and wrong for 1:4? Then n weights of each group go, in place of n that stay.\n"
         "Is -3 or -6 missing? Then its sign still counts.\n"
+        "Is each 1 a 0, and each 0 a 1? Then the mask is the other way round: True means keep.\n"
         "Do 5, -6 and 7 all stay? Then the weights were ranked without their groups."
     )
-channels_last = weight.reshape(1, 8, 1, 1).repeat(1, 1, 1, 2)  # a convolution with two kernel columns, both the same
-result = nm_mask(channels_last, 2, 4)
+convolution = weight.reshape(1, 8, 1, 1).repeat(1, 1, 1, 2)  # a convolution with two kernel columns, both the same
+result = nm_mask(convolution, 2, 4)
 assert result.shape == (1, 8, 1, 2) and result[0, :, 0, 0].int().tolist() == [1, 1, 0, 0, 0, 0, 1, 1], (
     f"For a convolution whose two kernel columns hold the same eight weights you returned {result.int().tolist()}. "
     "A group lies along the inputs, dimension 1: kernel row and column are fixed in it."
 )
 assert nm_mask(torch.ones(1, 4), 1, 4).tolist() == [[False, False, False, True]], (
     "Four equal weights, 1:4: exactly one stays, and of equal magnitudes the lower input goes first."
+)
+assert nm_mask(torch.ones(1, 64), 32, 64).int().tolist() == [[0] * 32 + [1] * 32], (
+    "Of 64 equal weights, 32:64, the first 32 go. Is it right for four ties and wrong for 64? Then the sorting is not stable."
 )
 try:
     result = nm_mask(torch.ones(2, 6), 2, 4)
@@ -270,8 +277,8 @@ for reading, n in readings.items():
 # | filter | `weight[o]`, all that makes one output | [out] | in · kh · kw |
 # | channel | `weight[:, i]`, all that reads one input | [in] | out · kh · kw |
 #
-# Which groups go is not your task again. The rule is an argument, `prune`: it takes scores and a sparsity and returns
-# booleans in the shape of the scores. In the experiments it is `fine_grained_mask`. (The magnitude of a score
+# You do not rank again: the rule is an argument, `prune`, and decides which groups go. It takes scores and a sparsity
+# and returns booleans in the shape of the scores. In the experiments it is `fine_grained_mask`. (The magnitude of a score
 # is the score itself.) In the checks it may be any rule: call it, and do not build your own ranking in.
 #
 # ### Exercise vector_mask
@@ -283,7 +290,7 @@ for reading, n in readings.items():
 # Here $o, i, y, x$ are the four dimensions of `weight`, $S$ has shape [out, in, kh], $s$ is `sparsity`, and $m$ is
 # the mask that you return.
 #
-# *By hand.* One kernel with the rows $(1, -5)$, $(2, 2)$, $(0, 3)$. The scores are $6, 4, 3$. A third goes, by rank: the
+# *By hand.* One kernel with the rows $(1, -5)$, $(2, 2)$, $(0, 3)$. The scores are $6, 4, 3$. If the rule removes the lowest third, the
 # last row, with the $3$ in it, although single weights that stay are smaller.
 #
 # <details><summary>Hint</summary>
@@ -781,10 +788,10 @@ def bitmask_bits(granularity):
 
 positions, kept_values = {}, {}  # (name, sparsity): bits, weights
 for name in granularities:
-    for sparsity in sparsities:
-        masks = masks_for(networks[0], name, sparsity)
-        positions[name, sparsity] = position_bits(masks, name, sparsity)
-        kept_values[name, sparsity] = sum(int(mask.sum()) for mask in masks.values())
+    for s in sparsities:
+        masks = masks_for(networks[0], name, s)
+        positions[name, s] = position_bits(masks, name, s)
+        kept_values[name, s] = sum(int(mask.sum()) for mask in masks.values())
 
 
 def kilobytes(name, sparsity, width, with_bitmask=False):
@@ -979,7 +986,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # - **What does it cost?** A fine mask must say where every weight is. Positions shrink with the size of the group.
 #   Whether that pays depends on how many bits a value takes, and on the code for the positions.
 # - **N:M** lies between: nearly the freedom of a fine mask, at a few bits for each weight. N counts what stays.
-# - **A removed filter is not silent** while its BatchNorm speaks. Say what you did about it.
+# - **A removed filter is not silent**: its BatchNorm still sends a constant. Say what you did about it.
 # - **Only filters and channels** leave a smaller dense layer. That is why they are used, although they cost the most
 #   accuracy.
 #

@@ -278,14 +278,14 @@ result = masked_step({"w": weight}, {"w": torch.tensor([True, False])}, optimize
 values = [round(value, 4) for value in weight.tolist()]
 assert values[1] == 0.0, (
     f"The removed weight is now {values[1]}, not 0. With the gradient 2 and the velocity 4 the step moves it by "
-    "-0.1 * (0.5 * 4 + 2) = -0.4; with the gradient masked it still moves by -0.2. Did you mask before the step, or "
-    "mask the gradient only?"
+    "-0.1 * (0.5 * 4 + 2) = -0.4; with the gradient masked it still moves by -0.2.\n"
+    "Is it -0.4? Then no mask was applied after the step, or True and False are exchanged (True means keep).\n"
+    "Is it -0.2? Then only the gradient was masked."
 )
 assert values[0] == 0.6, (
     f"The kept weight is now {values[0]}, and 1 - 0.1 * (0.5 * 4 + 2) = 0.6 was expected.\n"
     "Is it 0.2? Then the old gradient 4 was added to the new one.\n"
-    "Is it 0.8 or 1.0? Then there was no gradient when the step was made, or no step.\n"
-    "Is it 0.0? Then the mask is taken the wrong way round."
+    "Is it 0.8 or 1.0? Then there was no gradient when the step was made, or no step."
 )
 assert isinstance(result, float) and result == 2.0, (
     f"You returned {result!r}: return the loss of this batch, before the step, as a float: 2 * (1 + 0) = 2.0."
@@ -435,9 +435,11 @@ masks, history = result
 assert [tuple(pair) for pair in history] == [(23.0, 5.0), (4.0, -2.0)], (
     f"Your history is {history}. The sum of the weights stands for the accuracy. Round 1 removes the 2 (sum 23) and trains "
     "5, 8, 10 to -1, 2, 4 (sum 5). Round 2 keeps what exceeds 0.6 * 4 = 2.4: the 4 (sum 4), which becomes -2.\n"
-    "Is the first number 25? Then you measured before the cut.\n"
+    "Is the first pair (25, 7)? Then the removed weights were not set to zero. Is it (25, 5)? Then you measured before the "
+    "cut.\n"
     "Are the pairs the other way round? Right after the cut comes first.\n"
-    "Is the last pair about 8 or 10? Then round 2 took its mask, or its weights, from before the fine-tuning."
+    "Is the last pair (6, -6)? Then round 2 took its mask from the weights before the fine-tuning. Is it (18, 6)? Then the "
+    "weights were set back."
 )
 assert masks["w"].tolist() == [False, False, False, True] and network.tolist() == [0.0, 0.0, 0.0, -2.0], (
     f"At the end the mask is {masks['w'].tolist()} and the weights are {network.tolist()}; only the last one should be left, "
@@ -514,7 +516,7 @@ for column, s in enumerate(all_sparsities[:4]):
 # **What we saw.** Fine-tuning repairs a lot. The blue curve stays near the dotted line over sparsities at which the red
 # one has fallen far, and only at the right end does it break too: what is left there is too little, or the budget is.
 #
-# *Does mild pruning raise the accuracy?* So one reads. Look at the enlarged panel and at the table: not here. No mean,
+# *Does mild pruning raise the accuracy?* Some papers say so. Look at the enlarged panel and at the table: not here. No mean,
 # pruned or fine-tuned, stands above the unpruned network. And mind the first line. With nothing cut, the additional
 # training alone changes the accuracy. So whoever prunes *and* trains must compare with this control. The last column
 # does; where it shows a gain, it is a fraction of a point, a few of 2,000 images. Part 5 asks once more, with the test
@@ -644,9 +646,10 @@ from solutions.lab04_prune_finetune import cubic_sparsity
 by_hand = {110: 0.4625, 120: 0.7, 130: 0.7875, 140: 0.8, 100: 0.0, 119: 0.4625, 0: 0.0, 500: 0.8}
 why = {
     110: "one of four updates is made: 0.8 - 0.8 * 0.75 ** 3. (0.2: a straight line. 0.35: a square. 0.0125: the progress "
-         "was cubed, so the cuts grow. 0.3375: initial and final were exchanged.)",
+         "was cubed, so the cuts grow. 0.3375: initial and final were exchanged. "
+         "0.7: one update too many. 0.0: one too few.)",
     119: "between two updates the mask stays: as at 110.",
-    100: "at the start no update is made yet. (0.4625: one update too many.)",
+    100: "at the start no update is made yet.",
     0: "before the start the sparsity is the initial one.",
     500: "after the last update the sparsity is the final one.",
 }
@@ -672,8 +675,8 @@ print("cubic_sparsity: the visible checks pass")
 # ### Experiment: the three curves
 #
 # Every lecture on pruning shows this figure: prune; prune and fine-tune; iterate. Ours gives all methods the *same
-# number of training steps*, which such figures seldom do. *One shot* is your blue curve from above. *Rounds* stops
-# after each of five cuts for a fifth of the budget, with a new optimiser each time. *Gradual* makes ten cuts by the
+# number of training steps*, which such figures seldom do. *One shot* is your blue curve from above. *Rounds* cuts
+# five times, and after each cut trains for a fifth of the budget, with a new optimiser each time. *Gradual* makes ten cuts by the
 # cubic schedule in the first half of the budget, with one optimiser and one falling learning rate. Your
 # `prune_and_finetune` runs both: they differ in the plan, and in what the fine-tuning remembers.
 
@@ -790,7 +793,7 @@ show(fig, alt="Accuracy at 98% sparsity of one shot and gradual under three sett
 # %% [markdown]
 # **What we saw.** Nearly all of the gain was the fine-tuning. With the larger learning rate, and with more steps,
 # *both* methods end higher, one shot by far, and the distance between them shrinks to the size of the spread. A larger
-# learning rate costs nothing. So the honest sentence is: with a short, cautious fine-tuning and a cut that breaks the
+# learning rate costs nothing. So the honest conclusion is: with a short, cautious fine-tuning and a cut that breaks the
 # network, little by little is better; with a better fine-tuning there is little or nothing left of the difference.
 #
 # ## Part 4 · During training
@@ -802,7 +805,7 @@ show(fig, alt="Accuracy at 98% sparsity of one shot and gradual under three sett
 #
 # $$w \leftarrow \text{epoch}(w), \qquad m_e = \text{prune}(w, s_e), \qquad w \leftarrow m_e \odot w .$$
 #
-# Here $s_e$ is entry $e$ of `sparsities`, and the old mask has no say in the new one. A weight that was cut may grow in
+# Here $s_e$ is entry $e$ of `sparsities`, and the old mask is not used for the new one. A weight that was cut may grow in
 # the next epoch until it ranks above others: it has *regrown*. Count such weights: kept by $m_e$, removed by $m_{e-1}$.
 #
 # *By hand.* Four weights, sparsity 0.5 in each epoch. After epoch 1 they are $(4, 3, 2, 1)$: keep (True, True, False,
@@ -832,18 +835,21 @@ def add():
 
 
 network = nn.Parameter(torch.tensor([3.0, 5.0, 0.0, 1.5]))
-result = train_time_pruning({"w": network}, [0.6, 0.1], drop_below, add)
+result = train_time_pruning({"w": network}, [0.6, 0.3], drop_below, add)
 assert isinstance(result, tuple) and len(result) == 2, f"You returned {result!r}: return the masks and the counts."
 masks, regrown = result
-assert network.tolist() == [5.0, 1.0, 2.0, 0.0] and masks["w"].tolist() == [True, True, True, False], (
+assert network.tolist() == [5.0, 0.0, 2.0, 0.0] and masks["w"].tolist() == [True, False, True, False], (
     f"The weights end as {network.tolist()} and the mask as {masks['w'].tolist()}. Epoch 1 trains to 4, 3, 2, 1 and keeps what "
-    "exceeds 0.6 * 4 = 2.4: 4, 3, 0, 0. Epoch 2 trains to 5, 1, 2, -0.5 and keeps what exceeds 0.1 * 5 = 0.5: 5, 1, 2, 0.\n"
-    "Is the third weight 0? Then the old mask still has a say: a weight may come back.\n"
+    "exceeds 0.6 * 4 = 2.4: 4, 3, 0, 0. Epoch 2 trains to 5, 1, 2, -0.5 and keeps what exceeds 0.3 * 5 = 1.5: 5, 0, 2, 0.\n"
+    "Is the third weight 0? Then the old mask is still used: a weight may come back.\n"
     "Is the last weight not 0? Then the masks were not applied, or the pruning came before the training."
 )
+assert isinstance(regrown, list) and all(type(count) is int for count in regrown), (
+    f"You returned {regrown!r} for what has regrown: return a list of ints, one for each epoch."
+)
 assert regrown == [0, 1], (
-    f"You returned {regrown} for what has regrown: one number for each epoch. In epoch 1 nothing had been removed before, "
-    "so 0; in epoch 2 the third weight came back, so 1."
+    f"You returned {regrown} for what has regrown. In epoch 1 nothing had been removed before, so 0; in epoch 2 the third "
+    "weight came back, so 1. Is the last number 2? Then the weight that was newly removed was counted too."
 )
 print("train_time_pruning: the visible checks pass")
 
@@ -854,7 +860,7 @@ print("train_time_pruning: the visible checks pass")
 #
 # Training-time pruning makes most sense for a network that has no trained weights yet. So here new MLPs are trained and
 # pruned to 98% in the same ten epochs. *Renewed* is your `train_time_pruning`; *kept* is `prune_and_finetune`, where
-# nothing returns. Each takes all of the sparsity in the first epoch (*at once*) or by the cubic schedule (*gradual*).
+# nothing returns. In each, the sparsity is 98% from the first epoch on (*at once*), or rises by the cubic schedule (*gradual*).
 # *Late* trains all the weights and cuts at the end of the eighth epoch. Every method spends the last two epochs with
 # fixed masks, so that each can repair its last cut.
 
@@ -983,7 +989,7 @@ for label in settings:
 # your own plots as evidence. (a) Which procedure do you choose for each job, and what in the plots decides? (b) A paper
 # reports: "iterative pruning beats one shot by five points at 98%". Name *two* things that you would have to know, or
 # try yourself, before you believe that the iterating is the cause. (c) A colleague prunes a network to 95%, fine-tunes
-# it with AdamW, and reports the accuracy of the network as it is then. It is as good as before the pruning, which makes
+# it with AdamW, and reports the accuracy of the network exactly as the last step left it. It is as good as before the pruning, which makes
 # you suspicious. What may have gone wrong, and which one number would show it?
 
 # %% [markdown] tags=["written"] points=3 grade_id="which_procedure"
