@@ -24,13 +24,13 @@ def bundle(tmp_path_factory):
 
 
 def code_lines(text: str) -> set[str]:
-    """The telling lines of a piece of Python: long enough not to be anybody's, and no docstring or import."""
+    """The telling lines of a piece of Python: long enough not to be anybody's, and no docstring, import or loop header."""
     body = text.split('"""')[::2]  # what stands outside of docstrings
     lines = {line.strip() for part in body for line in part.splitlines()}
     return {
         line
         for line in lines
-        if len(line) > 25 and not line.startswith(("import ", "from ", "#", "def ", "class "))
+        if len(line) > 25 and not line.startswith(("import ", "from ", "#", "def ", "class ", "for "))
     }
 
 
