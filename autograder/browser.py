@@ -74,7 +74,7 @@ def browser_page(width: int = 1280, height: int = 1600) -> Iterator:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)  # on a busy machine a page takes its time
         yield page
         browser.close()
 
