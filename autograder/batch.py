@@ -143,7 +143,7 @@ def is_graded(course: Course, lab: Lab, task: Task, before: Result | None) -> bo
     """Whether a submission was graded before as it would be graded now."""
     if before is None or (before.content, before.version) != (task.content, task.version):
         return False
-    return (course.folder("autograded", lab, task.student) / f"{lab.stem}.ipynb").is_file()
+    return course.notebook("autograded", lab, task.student).is_file()
 
 
 def outcome_of(future: Future, workers: Workers) -> tuple[Result, str] | None:

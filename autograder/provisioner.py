@@ -150,13 +150,14 @@ def record_modules(names: set[str]) -> None:
 
 
 def importable(name: str) -> bool:
-    """Whether a module can be found, and is neither the grader's nor a kernel's own."""
+    """Whether a module can be found, is not made while running, and is neither the grader's nor a kernel's own."""
     if name.startswith(("__", "autograder", "solutions", "_pruning_course", "debugpy", "pydev", "_pydev")):
         return False
     try:
-        return importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
         return False
+    return spec is not None and (spec.has_location or spec.origin in (None, "built-in", "frozen"))
 
 
 def shown() -> list[str]:
@@ -201,29 +202,24 @@ class WarmProvisioner(KernelProvisionerBase):
         return {"cmd": []}
 
     async def launch_kernel(self, cmd, **kwargs):
+        key = secrets.token_hex(16)
         try:
             self._folder = tempfile.mkdtemp(prefix="k-", dir=Path(self.address).parent)
-        except OSError as error:  # it was killed, and what it left was removed
-            raise WarmProcessLost(f"the warm process is gone: {error}") from None
-        prefix, key = f"{self._folder}/k", secrets.token_hex(16)
-        request = {"limits": self.limits.plain(), "files": self.files, "prefix": prefix, "key": key}
-        with contextlib.ExitStack() as stack:
-            listeners = []
-            for port in range(1, len(CHANNELS) + 1):
-                listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-                try:
+            prefix = f"{self._folder}/k"
+            request = {"limits": self.limits.plain(), "files": self.files, "prefix": prefix, "key": key}
+            with contextlib.ExitStack() as stack:
+                listeners = []
+                for port in range(1, len(CHANNELS) + 1):
+                    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
                     listener.bind(f"{prefix}-{port}")
-                except OSError as error:
-                    raise WarmProcessLost(f"the warm process is gone: {error}") from None
-                listener.listen(16)
-                listeners.append(listener.fileno())
-            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            try:
+                    listener.listen(16)
+                    listeners.append(listener.fileno())
+                self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 self._connection.connect(self.address)
                 socket.send_fds(self._connection, [json.dumps(request).encode()], listeners)
                 message = await asyncio.get_running_loop().run_in_executor(None, self._receive, 60)
-            except OSError as error:
-                raise WarmProcessLost(f"the warm process does not answer: {error}") from None
+        except OSError as error:  # it was killed, and what it left was removed
+            raise WarmProcessLost(f"the warm process does not answer: {error}") from None
         if "problem" in message:
             raise WarmProcessLost(f"a kernel could not be started: {message['problem']}")
         self.layers = message["layers"]
@@ -298,9 +294,8 @@ class LimitedClient(AsyncKernelClient):
     """A client that neither reads a message that is too long nor waits where there is nothing to wait for."""
 
     def start_channels(self, shell=True, iopub=True, stdin=True, hb=False, control=True):
-        super().start_channels(
-            shell, iopub, stdin, False, control
-        )  # the monitor knows whether the kernel lives
+        # No heartbeat: the monitor knows whether the kernel lives.
+        super().start_channels(shell, iopub, stdin, False, control)
         sockets = [self.shell_channel.socket, self.iopub_channel.socket]
         self._monitors = [one.get_monitor_socket(zmq.EVENT_DISCONNECTED) for one in sockets]
 
@@ -320,9 +315,8 @@ class LimitedClient(AsyncKernelClient):
         deadline = time.monotonic() + (timeout or 60)
         while time.monotonic() < deadline:
             with contextlib.suppress(Empty):
-                await self.iopub_channel.get_msg(
-                    timeout=1
-                )  # the kernel's welcome: output arrives from now on
+                # The kernel's welcome: output arrives from now on.
+                await self.iopub_channel.get_msg(timeout=1)
                 request = self.kernel_info()
                 while (await self.shell_channel.get_msg(timeout=1))["parent_header"].get("msg_id") != request:
                     pass

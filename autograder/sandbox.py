@@ -292,9 +292,8 @@ def _set_limits(limits: Limits) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     # One process that asks for too much gets a MemoryError, before all of them together are ended.
     limit(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory * 3 // 4)
-    limit(
-        resource.RLIMIT_CPU, limits.cpu_seconds + 1
-    )  # the monitor counts all processes, and ends them before
+    # The monitor counts all processes, and ends them before.
+    limit(resource.RLIMIT_CPU, limits.cpu_seconds + 1)
     limit(resource.RLIMIT_NPROC, limits.processes)
     limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     limit(resource.RLIMIT_NOFILE, 160)  # what waits in a socket is counted nowhere

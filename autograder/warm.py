@@ -246,9 +246,8 @@ def make_app(request: dict, listeners: dict[int, int]):
     app = App.instance(capture_fd_output=False, log_level="CRITICAL")
     app.config.HistoryManager.enabled = False
     app.initialize([])
-    app.shell.unobserve_all(
-        "exit_now"
-    )  # exit() in a cell would stop the kernel a moment later, in another cell
+    # exit() in a cell would stop the kernel a moment later, in another cell.
+    app.shell.unobserve_all("exit_now")
     return app
 
 

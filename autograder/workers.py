@@ -79,7 +79,6 @@ class LocalWorkers:
             ensure_running()  # it loads torch while this process goes on
         self._threads = ThreadPoolExecutor(count)
         self._idle: list[Worker] = []
-        self._busy: set[Worker] = set()
 
     def _start_warm_process(self) -> WarmProcess | None:
         return WarmProcess(self._hidden) if self._isolation == "sandbox" else None
@@ -100,10 +99,7 @@ class LocalWorkers:
         except LOST as error:
             worker.close()
             raise WarmProcessLost(f"a process of the grader was killed: {error}") from None
-        else:
-            self._idle.append(worker)
-        finally:
-            self._busy.discard(worker)
+        self._idle.append(worker)
         if isinstance(answer, WarmProcessLost) and self._warm:
             self._warm.alive_soon()
         if isinstance(answer, Exception):
@@ -119,9 +115,7 @@ class LocalWorkers:
                         self._warm.close()
                         self._warm = self._start_warm_process()
                     address = self._warm.wait_until_ready().address if self._warm else ""
-                    worker = self._idle.pop() if self._idle else Worker(self._context)
-                    self._busy.add(worker)
-                    return worker, address
+                    return self._idle.pop() if self._idle else Worker(self._context), address
                 except LOST:
                     time.sleep(PAUSE)  # a process that was killed may still be there for a moment
         raise UsageError(
@@ -131,11 +125,6 @@ class LocalWorkers:
     def lost(self, error: BaseException) -> bool:
         """Whether an error says that the grader's own processes died."""
         return isinstance(error, WarmProcessLost)
-
-    def pids(self) -> dict[str, list[int]]:
-        """The processes, by what they do; for those who watch or test them."""
-        workers = [worker.pid for worker in (*self._idle, *self._busy)]
-        return {"worker": workers, "warm": [self._warm.pid] if self._warm else []}
 
     def __enter__(self) -> "LocalWorkers":
         return self
