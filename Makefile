@@ -31,7 +31,7 @@ bench: setup  ## how long a submission takes, here and with nbgrader; ARGS such 
 verify: setup  ## the grader's own test
 	$(BIN)/python -m autograder verify
 
-weave: setup  ## make the student notebooks and the syllabus out of labs/source and solutions
+weave: setup  ## make the student notebooks, the syllabus and the numbers in the notes
 	$(BIN)/python -m autograder weave
 
 lint: setup  ## style

@@ -71,7 +71,7 @@ def weave(
     labs: Labs = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail where a generated file is stale.")] = False,
 ) -> None:
-    """Make the student notebooks and the syllabus out of labs/source and solutions."""
+    """Make the student notebooks, the syllabus, and the measured numbers in the lecture notes."""
     from autograder.syllabus import generated, stale
 
     files = generated(find_labs(labs or []))

@@ -34,6 +34,11 @@ class Lab:
         return ROOT / "labs" / f"{self.stem}.ipynb"
 
     @property
+    def note(self) -> Path:
+        """The lecture note; its measured numbers are filled in."""
+        return ROOT / "lecture_notes" / f"{self.stem}.md"
+
+    @property
     def solution_path(self) -> Path:
         return ROOT / "solutions" / f"{self.stem}.py"
 

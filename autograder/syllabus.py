@@ -1,4 +1,4 @@
-"""Write what weaving generates: the student notebooks in labs/ and the syllabus labs/README.md."""
+"""Write what weaving generates: the student notebooks in labs/, the numbers in the notes, the syllabus labs/README.md."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from autograder.course import Course
 from autograder.labs import ROOT, Lab, all_labs, repository_url
+from autograder.note_numbers import filled_note
 from autograder.weave import Woven, weave
 
 SYLLABUS = ROOT / "labs" / "README.md"
@@ -23,6 +24,7 @@ def student_notebook(lab: Lab) -> str:
 def generated(labs: list[Lab]) -> dict[Path, str]:
     """Every generated file of these labs, and the syllabus of all labs: {path: the text that it should hold}."""
     files = {lab.notebook: student_notebook(lab) for lab in labs}
+    files |= {lab.note: filled_note(lab) for lab in labs}
     files[SYLLABUS] = syllabus({lab: weave(lab, repository_url()) for lab in all_labs()})
     return files
 

@@ -8,18 +8,12 @@ import nbformat
 import pytest
 from packaging.requirements import Requirement
 
-from autograder.labs import ROOT, all_labs
+from autograder.labs import ROOT, UsageError, all_labs
+from autograder.note_numbers import MARKED, filled, value_at
 from autograder.weave import Weaver, weave
 
 NOTES = sorted((ROOT / "lecture_notes").glob("lab*.md"))
 PAGES = [*NOTES, *ROOT.glob("*.md"), ROOT / "labs" / "README.md", ROOT / "data" / "README.md"]
-MARKED = re.compile(r"([\d.]+)%<!-- (\S+) -->")
-
-
-def value_at(results: dict, path: str) -> float:
-    for key in path.split("."):
-        results = results[key]
-    return results
 
 
 @pytest.mark.parametrize("note", NOTES, ids=lambda path: path.stem)
@@ -29,7 +23,17 @@ def test_the_numbers_of_a_note_are_those_of_its_results_file(note):
     assert marked, "a note quotes what its lab measured"
     for written, path in marked:
         decimals = len(written.partition(".")[2])
-        assert f"{100 * value_at(results, path):.{decimals}f}" == written, path
+        assert abs(100 * value_at(results, path) - float(written)) <= 0.5001 * 10**-decimals, path
+
+
+def test_a_number_of_a_note_is_filled_in_with_its_decimals():
+    results = {"cnn": {"50": {"mean": 0.8804, "gain": -0.01, "nothing": -1e-9}}}
+    text = "It is 1.0%<!-- cnn.50.mean -->, about 1%<!-- cnn.50.mean -->; 9.9%<!-- cnn.50.nothing --> is lost, not 7%."
+    expected = "It is 88.0%<!-- cnn.50.mean -->, about 88%<!-- cnn.50.mean -->; 0.0%<!-- cnn.50.nothing --> is lost, not 7%."
+    assert filled(text, results) == expected
+    for key in ("cnn.50.max", "cnn.50.mean.sd", "cnn.50.gain"):
+        with pytest.raises(UsageError, match=key):
+            filled(f"1.0%<!-- {key} -->", results)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
