@@ -173,10 +173,11 @@ def thresholds_zero_and_infinite(lab, rng):
 @check("hybrid_mask", tolerance=exact)
 def masks_of_any_shape(lab, rng):
     """The mask is boolean and has the weight's shape; weight and gradient are not changed."""
-    weight, gradient = normal(rng, 3, 2, 1, 2, dtype=torch.float32).transpose(0, 1), normal(rng, 2, 3, 1, 2)
+    weight = normal(rng, 3, 2, 1, 2, dtype=torch.float32).transpose(0, 1)
+    gradient = normal(rng, 2, 3, 1, 2, dtype=torch.float32)
     parameter = torch.nn.Parameter(normal(rng, 5))
     return {
-        "convolution, transposed": lab.hybrid_mask(weight, gradient.float(), 0.5, 0.25),
+        "convolution, transposed": lab.hybrid_mask(weight, gradient, 0.5, 0.25),
         "a parameter": lab.hybrid_mask(parameter, normal(rng, 5), 0.5, 0.25),
         "inputs afterwards": [weight, gradient, parameter],
     }
@@ -214,11 +215,12 @@ def a_weight_or_a_gradient_of_zero(lab, rng):
 @check("taylor_scores", tolerance=COARSE)
 def taylor_scores_of_any_shape(lab, rng):
     """The scores have the weight's shape and dtype and no graph; nothing is changed."""
-    weight, gradient = normal(rng, 3, 2, 1, 2, dtype=torch.float32).transpose(0, 1), normal(rng, 2, 3, 1, 2)
+    weight = normal(rng, 3, 2, 1, 2, dtype=torch.float32).transpose(0, 1)
+    gradient = normal(rng, 2, 3, 1, 2, dtype=torch.float32)
     parameter = torch.nn.Parameter(normal(rng, 1))
     result = lab.taylor_scores(parameter, normal(rng, 1))
     return {
-        "convolution, transposed": lab.taylor_scores(weight, gradient.float()),
+        "convolution, transposed": lab.taylor_scores(weight, gradient),
         "a parameter": {"scores": result, "history": result.requires_grad},
         "inputs afterwards": [weight, gradient, parameter],
     }
@@ -472,15 +474,21 @@ def obd_saliency_refuses(lab, rng):
 
 
 def valley(rng, n, removed=(), dtype=torch.float64):
-    """Weights, the inverse Hessian of those that are kept (zeros elsewhere), and which are kept."""
+    """Weights, the inverse Hessian of those that are kept (zeros elsewhere), and which are kept.
+
+    The smaller a weight, the steeper its direction: the cheapest weight is never the smallest one.
+    """
+    order = torch.randperm(n, generator=rng)
+    sizes = torch.linspace(0.5, 1.5, n, dtype=torch.float64) + 0.02 * torch.rand(n, generator=rng)
+    steepness = torch.logspace(1, -1, n, dtype=torch.float64)
     root = normal(rng, n, 2 * n)
-    hessian = root @ root.t() / n + torch.diag(torch.linspace(0.1, 3.0, n, dtype=torch.float64))
+    hessian = 0.3 * root @ root.t() / n + torch.diag(steepness[order])
     kept = torch.ones(n, dtype=torch.bool)
     kept[list(removed)] = False
     inverse = torch.zeros(n, n, dtype=torch.float64)
     inside = torch.outer(kept, kept)
     inverse[inside] = torch.linalg.inv(hessian[kept][:, kept]).flatten()
-    weight = normal(rng, n).masked_fill(~kept, 0)
+    weight = (sizes[order] * signs(rng, n)).masked_fill(~kept, 0)
     return weight.to(dtype), ((inverse + inverse.t()) / 2).to(dtype), kept
 
 
