@@ -93,8 +93,9 @@ def hessian_diagonal(
     """Compute the diagonal of the Hessian exactly: the second derivative of the loss by each single weight.
 
     Args:
-        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss and its gradient
-            depend on every weight, as in a network with the cross-entropy loss. Call it exactly once.
+        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss depends on every
+            weight, and the gradient of each layer on that layer's weights, as in a network with the cross-entropy
+            loss. Call it exactly once.
         weights: {layer name: the network's own parameter, `requires_grad` True}, any shape, n entries in all. With
             n backward passes this is meant for small networks.
 
@@ -133,12 +134,13 @@ def hutchinson_diagonal(
     """Estimate the diagonal of the Hessian from products of the Hessian with random vectors.
 
     Args:
-        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss and its gradient
-            depend on every weight. Call it exactly once.
+        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss depends on every
+            weight, and the gradient of each layer on that layer's weights, as in a network with the cross-entropy
+            loss. Call it exactly once.
         weights: {layer name: the network's own parameter, `requires_grad` True}, any shape.
         probes: m >= 1 vectors z, drawn before the call. Each is a dictionary with the same names as `weights` and,
-            for each, a tensor of the same shape and dtype. All its tensors together are *one* vector z of the whole
-            network. They hold random signs as a rule; take them as they are.
+            for each, a tensor of the same shape, dtype and device, whose entries are +1 or -1. All its tensors
+            together are *one* vector z of the whole network.
 
     Returns:
         {layer name: tensor with the shape, dtype and device of that weight}, the same names, without gradient
