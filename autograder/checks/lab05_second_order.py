@@ -20,7 +20,10 @@ def signs(rng, *shape, dtype=torch.float64):
 
 
 class Network:
-    """A small network with two weights and a bias; its layers depend on each other. It counts how often it runs."""
+    """A small network with two weights and a bias; its layers depend on each other. It counts how often it runs.
+
+    Its outputs are piecewise linear in each weight, so that no entry of its Hessian's diagonal is negative.
+    """
 
     def __init__(self, rng, samples=9, dtype=torch.float64):
         self.weights = {
@@ -37,7 +40,7 @@ class Network:
 
     def losses(self):
         self.calls += 1
-        hidden = torch.tanh(self.inputs @ self.weights["a"].t())
+        hidden = F.leaky_relu(self.inputs @ self.weights["a"].t(), 0.3)
         return F.cross_entropy(hidden @ self.weights["b"].t() + self.bias, self.labels, reduction="none")
 
     def loss(self):
@@ -46,7 +49,7 @@ class Network:
     def sample_losses(self):
         """One loss after the other, each with a graph of its own."""
         for image, label in zip(self.inputs, self.labels):
-            hidden = torch.tanh(self.weights["a"] @ image)
+            hidden = F.leaky_relu(self.weights["a"] @ image, 0.3)
             yield F.cross_entropy(self.weights["b"] @ hidden + self.bias, label)
 
     def probes(self, rng, count):
@@ -144,18 +147,31 @@ def gradient_scores_refuses(lab, rng):
 # --- hybrid_mask -----------------------------------------------------------------------------------------------
 
 
+def all_kinds(rng, *shape, a, b, dtype=torch.float64):
+    """A weight and a gradient of 16 entries or more: large and small ones, of both signs, in every combination."""
+    n = torch.Size(shape).numel()
+    kinds = torch.cartesian_prod(*[torch.tensor([0, 1])] * 4).repeat(n // 16 + 1, 1)[:n]  # n, 4
+    kinds = kinds[torch.randperm(n, generator=rng)].to(dtype)
+    jitter = 0.9 + 0.2 * torch.rand(2, n, generator=rng, dtype=dtype)
+    weight = (
+        a * (0.5 + 2.5 * kinds[:, 0]) * (2 * kinds[:, 1] - 1) * jitter[0]
+    )  # half of the threshold, or three times
+    gradient = b * (0.5 + 2.5 * kinds[:, 2]) * (2 * kinds[:, 3] - 1) * jitter[1]
+    return weight.reshape(shape), gradient.reshape(shape)
+
+
 @check("hybrid_mask", tolerance=exact, weight=2)
 def both_must_be_large(lab, rng):
     """A weight stays where its magnitude and the magnitude of its gradient both reach their thresholds."""
-    weight, gradient = normal(rng, 7, 9), 0.1 * normal(rng, 7, 9)
-    return [lab.hybrid_mask(weight, gradient, a, b) for a, b in ((0.4, 0.05), (0.9, 0.02), (0.2, 0.12))]
+    pairs = ((0.4, 0.05), (0.9, 0.02), (0.03, 0.5))
+    return [lab.hybrid_mask(*all_kinds(rng, 7, 9, a=a, b=b), a, b) for a, b in pairs]
 
 
 @check("hybrid_mask", tolerance=exact)
 def exactly_at_a_threshold(lab, rng):
     """An entry exactly at a threshold reaches it, with either sign."""
-    weight = 0.5 * signs(rng, 4, 5)
-    gradient = 0.25 * signs(rng, 4, 5)
+    weight = torch.tensor([[0.5, -0.5, 0.5, -0.5]] * 4)
+    gradient = torch.tensor([[0.25, 0.25, -0.25, -0.25]] * 4)
     weight[0], gradient[1] = 2.0, -1.0
     weight[2], gradient[3] = 0.25, 0.125
     return lab.hybrid_mask(weight, gradient, 0.5, 0.25)
@@ -164,7 +180,7 @@ def exactly_at_a_threshold(lab, rng):
 @check("hybrid_mask", tolerance=exact)
 def thresholds_zero_and_infinite(lab, rng):
     """A threshold of 0 keeps every entry, zeros too; one that nothing reaches keeps none."""
-    weight, gradient = normal(rng, 3, 4), normal(rng, 3, 4)
+    weight, gradient = all_kinds(rng, 4, 8, a=0.5, b=0.5)
     weight[0], gradient[:, 0] = 0.0, 0.0
     pairs = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (float("inf"), 0.0), (0.0, float("inf")))
     return {f"a={a}, b={b}": lab.hybrid_mask(weight, gradient, a, b) for a, b in pairs}
@@ -173,13 +189,14 @@ def thresholds_zero_and_infinite(lab, rng):
 @check("hybrid_mask", tolerance=exact)
 def masks_of_any_shape(lab, rng):
     """The mask is boolean and has the weight's shape; weight and gradient are not changed."""
-    weight = normal(rng, 3, 2, 1, 2, dtype=torch.float32).transpose(0, 1)
-    gradient = normal(rng, 2, 3, 1, 2, dtype=torch.float32)
-    parameter = torch.nn.Parameter(normal(rng, 5))
+    weight, gradient = all_kinds(rng, 8, 2, 1, 2, a=0.5, b=0.1, dtype=torch.float32)
+    weight, gradient = weight.transpose(0, 1), gradient.transpose(0, 1)
+    flat, slope = all_kinds(rng, 16, a=0.5, b=0.1)
+    parameter = torch.nn.Parameter(flat)
     return {
-        "convolution, transposed": lab.hybrid_mask(weight, gradient, 0.5, 0.25),
-        "a parameter": lab.hybrid_mask(parameter, normal(rng, 5), 0.5, 0.25),
-        "inputs afterwards": [weight, gradient, parameter],
+        "convolution, transposed": lab.hybrid_mask(weight, gradient, 0.5, 0.1),
+        "a parameter": lab.hybrid_mask(parameter, slope, 0.5, 0.1),
+        "inputs afterwards": [weight, gradient, parameter, slope],
     }
 
 
@@ -482,7 +499,7 @@ def valley(rng, n, removed=(), dtype=torch.float64):
     sizes = torch.linspace(0.5, 1.5, n, dtype=torch.float64) + 0.02 * torch.rand(n, generator=rng)
     steepness = torch.logspace(1, -1, n, dtype=torch.float64)
     root = normal(rng, n, 2 * n)
-    hessian = 0.3 * root @ root.t() / n + torch.diag(steepness[order])
+    hessian = 6 * root @ root.t() / n + torch.diag(20 * steepness[order])  # no entry of the inverse near 1
     kept = torch.ones(n, dtype=torch.bool)
     kept[list(removed)] = False
     inverse = torch.zeros(n, n, dtype=torch.float64)
