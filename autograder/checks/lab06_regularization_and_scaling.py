@@ -327,13 +327,14 @@ def group_soft_threshold_refuses(lab, rng):
 
 
 def scales(rng):
-    """The scales of three layers, of both signs, shuffled; no two magnitudes are equal."""
+    """The scales of three layers of different size, of both signs, shuffled; no two magnitudes are equal."""
     sizes = (5, 9, 7)
     values = (
         0.3 + 0.1 * torch.randperm(sum(sizes), generator=rng) + 0.01 * torch.rand(sum(sizes), generator=rng)
     )
     values *= torch.where(torch.rand(sum(sizes), generator=rng) < 0.5, -1.0, 1.0)
-    return dict(zip(("bn1", "bn2", "bn3"), values.split(sizes)))
+    parts = values.split(sizes)
+    return {"bn1": parts[0], "bn2": parts[1] / 2, "bn3": 2 * parts[2]}
 
 
 def weak_layer(rng):
@@ -361,11 +362,11 @@ def a_floor_for_each_layer(lab, rng):
 def small_layers(lab, rng):
     """A layer that has no more channels than the floor keeps them all; with the floor 0 a layer may lose all."""
     layers = {
-        "narrow": normal(rng, 2) / 1000,
-        "one": normal(rng, 1) / 1000,
-        "wide": 1 + torch.rand(12, generator=rng),
+        "narrow": torch.tensor([0.001, 0.002]),
+        "one": torch.tensor([0.003]),
+        "wide": 1 + torch.randperm(12, generator=rng) / 12,
     }
-    return {f"floor {least}": lab.scale_masks(layers, 0.4, least) for least in (0, 1, 2, 3)}
+    return {f"floor {least}": lab.scale_masks(copies(layers), 0.4, least) for least in (0, 1, 2, 3)}
 
 
 @check("scale_masks", tolerance=exact)
@@ -377,7 +378,7 @@ def equal_scales(lab, rng):
         "c": torch.ones(3),
     }
     return {
-        f"sparsity {s}, floor {least}": lab.scale_masks(layers, s, least)
+        f"sparsity {s}, floor {least}": lab.scale_masks(copies(layers), s, least)
         for s in (0.1, 0.3, 0.4, 0.6, 0.7)
         for least in (0, 1)
     }
@@ -401,7 +402,7 @@ def nothing_and_all_channels(lab, rng):
 def scales_unchanged(lab, rng):
     """The scales may be the network's own parameters, and they are not changed."""
     layers = {name: torch.nn.Parameter(g.double()) for name, g in scales(rng).items()}
-    masks = lab.scale_masks(layers, 0.4, 1)
+    masks = lab.scale_masks(layers, 0.4)
     return {"masks": masks, "scales": layers}
 
 
@@ -467,20 +468,23 @@ def without_a_bias(lab, rng):
 def none_or_all_removed(lab, rng):
     """With nothing removed the bias stays; with everything removed the constants of all channels are in it; any dtype."""
     weight, bias = normal(rng, 5, 6, 2, 3, dtype=torch.float64), normal(rng, 5, dtype=torch.float64)
-    shifts = normal(rng, 6, dtype=torch.float64)
+    shifts = mixed(rng, 6)[0].double()
     keep = torch.ones(6, dtype=torch.bool)
     return {
         "nothing removed": lab.fold_constant(weight, bias, shifts, keep),
         "nothing removed, no bias": lab.fold_constant(weight, None, shifts, keep),
-        "all removed": lab.fold_constant(weight, bias, shifts, ~keep),
-        "channels last": lab.fold_constant(weight.to(memory_format=torch.channels_last), bias, shifts, ~keep),
+        "all removed": lab.fold_constant(weight, bias.clone(), shifts, ~keep),
+        "channels last": lab.fold_constant(
+            weight.to(memory_format=torch.channels_last), bias.clone(), shifts, ~keep
+        ),
     }
 
 
 @check("fold_constant", tolerance=exact)
 def a_new_bias(lab, rng):
     """The network's tensors are not changed, and the result is a new tensor without gradients."""
-    weight, bias, shifts = (torch.nn.Parameter(normal(rng, *shape)) for shape in ((4, 5, 2, 2), (4,), (5,)))
+    weight, bias = (torch.nn.Parameter(normal(rng, *shape)) for shape in ((4, 5, 2, 2), (4,)))
+    shifts = torch.nn.Parameter(0.3 + torch.rand(5, generator=rng))
     needs = []
     for mask in (torch.ones(5, dtype=torch.bool), torch.arange(5) % 2 == 0):
         result = lab.fold_constant(weight, bias, shifts, mask)

@@ -506,7 +506,7 @@ def group_epsilon(weights, strength):
     if any(weight.dim() < 2 for weight in weights.values()):
         raise ValueError("rows")
     return strength * sum(
-        weight[0].numel() ** 0.5 * (weight.flatten(1).square().sum(dim=1) + 1e-4).sqrt().sum()
+        weight[0].numel() ** 0.5 * (weight.flatten(1).square().sum(dim=1) + 0.01).sqrt().sum()
         for weight in weights.values()
     )
 
@@ -918,7 +918,7 @@ def group_soft_epsilon(weight, threshold):
         raise ValueError("threshold")
     rows = weight.detach().flatten(1)
     norms = rows.norm(dim=1, keepdim=True)
-    return (rows * (1 - threshold / (norms + 1e-3)).clamp(min=0)).reshape(weight.shape)
+    return (rows * (1 - threshold / (norms + 0.01)).clamp(min=0)).reshape(weight.shape)
 
 
 @wrong(
@@ -1464,7 +1464,7 @@ def scales_normalised(scales, sparsity, least=0):
     masks = {name: torch.ones(len(g), dtype=torch.bool) for name, g in scales.items()}
     left = {name: len(g) for name, g in scales.items()}
     channels = [
-        (name, c, abs(g) / (float(layer.abs().mean()) or 1))
+        (name, c, abs(g) / (float(layer.detach().abs().mean()) or 1))
         for name, layer in scales.items()
         for c, g in enumerate(layer.tolist())
     ]
