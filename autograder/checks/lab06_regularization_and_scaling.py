@@ -259,7 +259,7 @@ def rows_around(rng, threshold, *shape, dtype=torch.float32):
     weight = normal(rng, *shape, dtype=dtype)
     norms = weight.flatten(1).norm(dim=1)
     share = torch.rand(len(weight), generator=rng, dtype=dtype)
-    wanted = threshold * torch.where(torch.arange(len(weight)) % 2 == 0, 1.2 + 2 * share, 0.3 + 0.5 * share)
+    wanted = threshold * torch.where(torch.arange(len(weight)) % 2 == 0, 1.2 + 0.7 * share, 0.3 + 0.5 * share)
     weight *= (wanted / norms).reshape(-1, *[1] * (weight.dim() - 1))
     weight[-1] = 0
     return weight

@@ -1914,9 +1914,9 @@ def fold_by_loop(weight, bias, shifts, mask):
     result = torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.detach().clone()
     for c in range(len(shifts)):
         if not mask[c]:
-            result += max(float(shifts[c]), 0.0) * weight.detach()[:, c * size : (c + 1) * size].flatten(
-                1
-            ).sum(dim=1)
+            result += max(float(shifts.detach()[c]), 0.0) * weight.detach()[
+                :, c * size : (c + 1) * size
+            ].flatten(1).sum(dim=1)
     return result
 
 
