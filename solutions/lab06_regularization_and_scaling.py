@@ -108,7 +108,7 @@ def soft_threshold(values: torch.Tensor, threshold: float) -> torch.Tensor:
     Raises:
         ValueError: if `threshold` is negative or NaN.
 
-    Source: the proximal operator of t * |v|. Parikh and Boyd (2014), "Proximal Algorithms", section 6.5.2; in
+    Source: the proximal operator of t * |v|. Parikh and Boyd (2014), "Proximal Algorithms", section 6.5; in
     training, Beck and Teboulle (2009), "A Fast Iterative Shrinkage-Thresholding Algorithm".
     """
     if not threshold >= 0:
@@ -134,7 +134,7 @@ def group_soft_threshold(weight: torch.Tensor, threshold: float) -> torch.Tensor
     Raises:
         ValueError: if `weight` has fewer than two dimensions, or if `threshold` is negative or NaN.
 
-    Source: the proximal operator of t * ||w||_2. Parikh and Boyd (2014), "Proximal Algorithms", section 6.5.1
+    Source: the proximal operator of t * ||w||_2. Parikh and Boyd (2014), "Proximal Algorithms", section 6.5
     (block soft thresholding).
     """
     if weight.dim() < 2:

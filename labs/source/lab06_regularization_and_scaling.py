@@ -20,14 +20,16 @@
 # **How long it takes.** The experiments together run for one to two minutes on a quiet laptop, and for several minutes
 # on a busy one. Every experiment of more than two seconds shows its progress in a bar.
 #
-# **Papers.** Yuan and Lin (2006): the group lasso. Wen et al. (2016), [arXiv:1608.03665](https://arxiv.org/abs/1608.03665):
-# groups in a network. Parikh and Boyd (2014), "Proximal Algorithms". Liu et al. (2017),
-# [arXiv:1708.06519](https://arxiv.org/abs/1708.06519): *network slimming*, L1 on the BatchNorm scales. Ye et al. (2018),
-# [arXiv:1802.00124](https://arxiv.org/abs/1802.00124): the same with proximal steps, and what to do with the constants.
+# **Papers.** Yuan and Lin (2006): the group lasso. Wen et al. (2016),
+# [arXiv:1608.03665](https://arxiv.org/abs/1608.03665): groups in a network. Parikh and Boyd (2014), "Proximal
+# Algorithms". Liu et al. (2017), [arXiv:1708.06519](https://arxiv.org/abs/1708.06519): *network slimming*, L1 on the
+# BatchNorm scales. Ye et al. (2018), [arXiv:1802.00124](https://arxiv.org/abs/1802.00124): the same with proximal
+# steps, and what to do with the constants.
 #
-# **The words.** A *mask* is boolean, and `True` means keep. *Sparsity* is the fraction removed. The *strength* $\lambda$
-# is the factor before a penalty. A *row* of a weight is everything that makes one output: `weight[i]`, in a convolution a
-# whole filter. A BatchNorm computes $\gamma \hat x + \beta$; $\gamma$ is its *scale*, $\beta$ its *shift*.
+# **The words.** A *mask* is boolean, and `True` means keep. *Sparsity* is the fraction removed. The *strength*
+# $\lambda$ is the factor before a penalty. A *row* of a weight is everything that makes one output: `weight[i]`, in a
+# convolution a whole filter. A BatchNorm computes $\gamma \hat x + \beta$; $\gamma$ is its *scale*, $\beta$ its
+# *shift*.
 #
 # **How it is graded.** Each exercise has a visible check, which you can run as often as you like, and hidden checks,
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
@@ -193,13 +195,13 @@ print("l2_penalty: the visible checks pass")
 #
 # $$\lambda R(w) = \lambda \sum_\ell \sqrt{p_\ell} \sum_i \lVert w_{\ell,i} \rVert_2 .$$
 #
-# Here $w_{\ell,i}$ is row $i$ of layer $\ell$, `weight[i]`, with all its entries as one vector; $p_\ell$ is the number of
-# these entries; $\lVert \cdot \rVert_2$ is the root of the sum of squares. The factor $\sqrt{p_\ell}$ makes long and short
-# rows comparable. The sum of *lengths* treats a row as the L1 penalty treats a weight; a sum of *squared* lengths would
-# be the L2 penalty again.
+# Here $w_{\ell,i}$ is row $i$ of layer $\ell$, `weight[i]`, with all its entries as one vector; $p_\ell$ is the number
+# of these entries; $\lVert \cdot \rVert_2$ is the root of the sum of squares. The factor $\sqrt{p_\ell}$ makes long and
+# short rows comparable. The sum of *lengths* treats a row as the L1 penalty treats a weight; a sum of *squared* lengths
+# would be the L2 penalty again.
 #
-# *By hand.* One layer with the rows $(3, 4)$ and $(0, 0)$, $\lambda = 0.5$: $0.5 \cdot \sqrt 2 \cdot (5 + 0) = 3.54$. The
-# gradient at the first row is $0.5 \cdot \sqrt 2 \cdot (3, 4) / 5$. At the second it must be zero; in a naive
+# *By hand.* One layer with the rows $(3, 4)$ and $(0, 0)$, $\lambda = 0.5$: $0.5 \cdot \sqrt 2 \cdot (5 + 0) = 3.54$.
+# The gradient at the first row is $0.5 \cdot \sqrt 2 \cdot (3, 4) / 5$. At the second it must be zero; in a naive
 # program it is NaN.
 #
 # <details><summary>Hint</summary>
@@ -230,7 +232,9 @@ assert torch.allclose(weight.grad[0], torch.tensor([0.4243, 0.5657]), atol=1e-4)
 filters = torch.zeros(2, 1, 2, 2)
 filters[0] = 1.0  # the filter (1, 1, 1, 1) has the norm 2, and p is 4
 result = group_lasso_penalty({"conv": filters}, 1.0).item()
-assert abs(result - 4.0) < 1e-5, f"Two filters of shape [1, 2, 2], one of ones, one of zeros: sqrt(4) * 2 = 4, but you returned {result}."
+assert abs(result - 4.0) < 1e-5, (
+    f"Two filters of shape [1, 2, 2], one of ones, one of zeros: sqrt(4) * 2 = 4, but you returned {result}."
+)
 try:
     group_lasso_penalty({"bias": torch.ones(3)}, 0.1)
 except ValueError:
@@ -244,9 +248,9 @@ print("group_lasso_penalty: the visible checks pass")
 # %% [markdown]
 # ### Experiment: what do gradient steps make of a penalty?
 #
-# The trained MLP trains on for 120 steps of plain SGD with learning rate 0.1, on 3,000 images; the penalty is part of the
-# loss. We count the weights that are exactly zero, and those smaller than 0.001. Guess first: how many exact zeros will
-# the strongest L1 penalty make, of 266,200 weights?
+# The trained MLP trains on for 120 steps of plain SGD with learning rate 0.1, on 3,000 images; the penalty is part of
+# the loss. We count the weights that are exactly zero, and those smaller than 0.001. Guess first: how many exact zeros
+# will the strongest L1 penalty make, of 266,200 weights?
 
 # %% tags=["experiment"]
 STEPS, RATE = 120, 0.1
@@ -305,8 +309,8 @@ for way in ("L2, SGD", "L1, SGD"):
 # %% [markdown]
 # **What we saw.** L1 makes many weights small, and none zero, at any strength. Yet everybody says that L1 gives sparse
 # solutions! Both are true. The *minimum* of a loss with an L1 penalty has exact zeros. But gradient steps do not end
-# there: when a weight is 0.001 and a step is longer than that, the weight jumps over zero, and back in the next step. It would
-# have to hit zero by chance. (L2 hardly makes small weights: near zero its push fades.)
+# there: when a weight is 0.001 and a step is longer than that, the weight jumps over zero, and back in the next step.
+# It would have to hit zero by chance. (L2 hardly makes small weights: near zero its push fades.)
 #
 # So a network that was trained with L1 and SGD still needs a threshold, and somebody who must choose it.
 #
@@ -314,8 +318,8 @@ for way in ("L2, SGD", "L1, SGD"):
 #
 # ### Exercise soft_threshold
 #
-# A *proximal step* treats the two parts of the objective apart. First a gradient step on the loss alone, to a point $v$.
-# Then the penalty is not differentiated but *minimised*, close to $v$:
+# A *proximal step* treats the two parts of the objective apart. First a gradient step on the loss alone, to a point
+# $v$. Then the penalty is not differentiated but *minimised*, close to $v$:
 #
 # $$v = w - \eta \nabla L(w), \qquad w \leftarrow \arg\min_x \tfrac12 (x - v)^2 + t\,|x|, \qquad t = \eta \lambda .$$
 #
@@ -406,8 +410,8 @@ for way in WAY_COLOUR:
     print(f"    {way:13}", "  ".join(f"{value:+.4f}" for value in paths[0.3, way][-4:]))
 
 # %% [markdown]
-# **What we saw.** Left: the gradient of $|w|$ has the same size on both sides of zero, so the SGD path jumps over it again and
-# again. The proximal path arrives and stays: exactly zero. Right, where the minimum is not at zero, the two
+# **What we saw.** Left: the gradient of $|w|$ has the same size on both sides of zero, so the SGD path jumps over it
+# again and again. The proximal path arrives and stays: exactly zero. Right, where the minimum is not at zero, the two
 # ways agree. L2 pulls in both, in the left panel to a value that is small and never zero.
 #
 # ### Exercise group_soft_threshold
@@ -419,8 +423,8 @@ for way in WAY_COLOUR:
 # Here $w_i$ is row $i$ of `weight` and $t$ is `threshold`. (For a step with `group_lasso_penalty` it is
 # $t = \eta \lambda \sqrt{p}$: that product is formed by whoever calls the function.)
 #
-# *By hand.* $t = 2.5$. The row $(3, 4)$ has the length 5 and becomes $(1.5, 2)$, of length 2.5. The row $(2, 0)$ is shorter
-# than 2.5 and becomes $(0, 0)$; a row of zeros stays one.
+# *By hand.* $t = 2.5$. The row $(3, 4)$ has the length 5 and becomes $(1.5, 2)$, of length 2.5. The row $(2, 0)$ is
+# shorter than 2.5 and becomes $(0, 0)$; a row of zeros stays one.
 #
 # <details><summary>Hint</summary>
 #
@@ -439,9 +443,9 @@ assert isinstance(result, torch.Tensor) and result.shape == (3, 2), f"You return
 assert not result.isnan().any(), f"You returned {result.tolist()}: a row of zeros was divided by its norm."
 assert torch.allclose(result, torch.tensor([[1.5, 2.0], [0.0, 0.0], [0.0, 0.0]])), (
     f"You returned {result.tolist()} for the rows (3, 4), (2, 0), (0, 0) with the threshold 2.5; expected (1.5, 2), (0, 0), "
-    "(0, 0).\nIs the first row (0.5, 1.5)? Then single entries were thresholded. Is it (3, 4)? Then only short rows were treated.\n"
-    "Is the second row (-0.5, 0)? Then the factor became negative. Is the first row near (1.93, 2.57) or (2.7, 3.6)? Then its norm is not the "
-    "root of the sum of squares."
+    "(0, 0).\nIs the first row (0.5, 1.5)? Then single entries were thresholded. Is it (3, 4)? Then only short rows were "
+    "treated.\nIs the second row (-0.5, 0)? Then the factor became negative.\n"
+    "Is the first row near (1.93, 2.57) or (2.7, 3.6)? Then its norm is not the root of the sum of squares."
 )
 assert (result[1:] == 0).all(), f"The short rows are {result[1:].tolist()}: they must be exactly zero."
 assert not result.requires_grad, "Your result still needs gradients: detach the weight."
@@ -507,26 +511,26 @@ for way, strengths, quantity in (("L1, SGD", L1_STRENGTHS, "zero"), ("L1, proxim
 # exact zeros, up to more than half of the weights, and SGD makes none at all. The dotted line says that the weights are
 # small in both cases. Training itself *can* make the zeros; the step decides.
 #
-# With groups the picture is less friendly. Up to a certain strength no row is zero, and then many are at once, at a price in
-# accuracy. The rows of a trained layer have much the same length, and the penalty shortens them all by the same
-# amount in each step; the loss must first tell them apart, and 120 steps are a short time for that. Remember this: it comes
-# back in the next part.
+# With groups the picture is less friendly. Up to a certain strength no row is zero, and then many are at once, at a
+# price in accuracy. The rows of a trained layer have much the same length, and the penalty shortens them all by the
+# same amount in each step; the loss must first tell them apart, and 120 steps are a short time for that. Remember this:
+# it comes back in the next part.
 #
 # ## Part 3 · One number for each channel
 #
-# *Network slimming* (Liu et al. 2017) needs no groups. In a CNN with BatchNorm every channel already has one factor, the
-# scale $\gamma_c$:
+# *Network slimming* (Liu et al. 2017) needs no groups. In a CNN with BatchNorm every channel already has one factor,
+# the scale $\gamma_c$:
 #
 # $$y_c = \gamma_c\, \frac{x_c - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c , \qquad
 # \text{minimise } L + \lambda \sum_c |\gamma_c| .$$
 #
-# An L1 penalty on the $\gamma$ alone switches whole channels off. The paper follows the sub-gradient, as in Part 1; Ye et
-# al. (2018) take proximal steps.
+# An L1 penalty on the $\gamma$ alone switches whole channels off. The paper follows the sub-gradient, as in Part 1; Ye
+# et al. (2018) take proximal steps.
 #
 # ### Experiment: the scales against the strength
 #
-# 120 steps of SGD from the trained CNN, for four strengths. The $\gamma$ start near 1, and must be able to reach 0 in a short time, so
-# they get a larger learning rate (1.0) than the other parameters (0.1); both fall in a straight line.
+# 120 steps of SGD from the trained CNN, for four strengths. The $\gamma$ start near 1, and must be able to reach 0 in a
+# short time, so they get a larger learning rate (1.0) than the other parameters (0.1); both fall in a straight line.
 
 # %% tags=["experiment"]
 SLIM_STEPS, TUNE_STEPS, SLIM = 120, 40, 0.05
@@ -590,30 +594,31 @@ for job in jobs:
     print(f"λ {job[1]:5g} {job[0]:9} exactly zero {in_percent(slim_zeros[job])}   accuracy {in_percent(slim_accuracy[job])}")
 
 # %% [markdown]
-# **What we saw.** At first *all* the scales move left together, as one hill. Only when the hill reaches zero do the channels
-# part: some are held by the loss, the others stop at zero, exactly, if the steps are proximal (the red bar). The last panel has
-# the same strength with SGD: many small scales, and no zero.
+# **What we saw.** At first *all* the scales move left together, as one hill. Only when the hill reaches zero do the
+# channels part: some are held by the loss, the others stop at zero, exactly, if the steps are proximal (the red bar).
+# The last panel has the same strength with SGD: many small scales, and no zero.
 #
-# Why together? Because a small $\gamma$ costs the network nothing, as long as all the channels of a layer shrink alike: the
-# next BatchNorm divides by the spread of what it receives, and makes the loss of size good. The penalty falls, the function stays. Keep this in mind.
+# Why together? Because a small $\gamma$ costs the network nothing, as long as all the channels of a layer shrink alike:
+# the next BatchNorm divides by the spread of what it receives, and makes the loss of size good. The penalty falls, the
+# function stays. Keep this in mind.
 #
 # ### Exercise scale_masks
 #
 # Which channels go? Network slimming ranks all the $|\gamma_c|$ of the whole network together and removes the smallest,
-# $k = \operatorname{round}(s \cdot n)$ of $n$ channels. Here $s$ is `sparsity` and the $\gamma$ are in `scales`, layer by
-# layer.
+# $k = \operatorname{round}(s \cdot n)$ of $n$ channels. Here $s$ is `sparsity` and the $\gamma$ are in `scales`, layer
+# by layer.
 #
-# One ranking can empty a layer, and then nothing gets through the network any more. So there is a *floor*: a layer that has only
-# `least` channels left loses no more, and the next channel in the ranking goes instead.
+# One ranking can empty a layer, and then nothing gets through the network any more. So there is a *floor*: a layer that
+# has only `least` channels left loses no more, and the next channel in the ranking goes instead.
 #
-# *By hand.* Layer a has $(0.1,\ -0.2)$, layer b has $(0.3,\ 0.4,\ -0.9)$; $s = 0.6$, so $k = 3$. Without a floor 0.1, 0.2 and 0.3 go,
-# and layer a is empty. With `least=1`: 0.1 goes, 0.2 is passed over, 0.3 and 0.4 go.
+# *By hand.* Layer a has $(0.1,\ -0.2)$, layer b has $(0.3,\ 0.4,\ -0.9)$; $s = 0.6$, so $k = 3$. Without a floor 0.1,
+# 0.2 and 0.3 go, and layer a is empty. With `least=1`: 0.1 goes, 0.2 is passed over, 0.3 and 0.4 go.
 #
 # <details><summary>Hint</summary>
 #
-# A list of (magnitude, layer, index) for all the channels, sorted. Python's `sorted` is stable: what compares equal stays in the order
-# of the list. Walk through it and count down what is still to go, and what each layer has left. What does it mean if
-# something is still to go when the list is at its end?
+# A list of (magnitude, layer, index) for all the channels, sorted. Python's `sorted` is stable: what compares equal
+# stays in the order of the list. Walk through it and count down what is still to go, and what each layer has left. What
+# does it mean if something is still to go when the list is at its end?
 #
 # </details>
 
@@ -633,8 +638,9 @@ assert found == {"a": [False, False], "b": [False, True, True]}, (
 )
 found = {name: mask.tolist() for name, mask in scale_masks(example, 0.6, least=1).items()}
 assert found == {"a": [False, True], "b": [False, False, True]}, (
-    f"You returned {found}. With the floor 1, 0.1 goes, 0.2 is passed over, since it is the last one of its layer, and 0.3 and 0.4 go.\n"
-    "Is 0.4 kept? Then the channel that was passed over is not replaced. Is 0.1 kept? Then the floor saves the wrong channel."
+    f"You returned {found}. With the floor 1, 0.1 goes, 0.2 is passed over, since it is the last one of its layer, and "
+    "0.3 and 0.4 go.\nIs 0.4 kept? Then the channel that was passed over is not replaced. Is 0.1 kept? Then the floor "
+    "saves the wrong channel."
 )
 ties = {name: mask.tolist() for name, mask in scale_masks({"a": torch.ones(2), "b": torch.ones(2)}, 0.75).items()}
 assert ties == {"a": [False, False], "b": [False, True]}, (
@@ -647,7 +653,8 @@ for bad in (({}, 0.5, 0), (example, 1.2, 0), (example, 0.5, -1), (example, 0.8, 
         pass
     else:
         raise AssertionError(
-            f"{len(bad[0])} layers, sparsity {bad[1]}, floor {bad[2]} raised no ValueError. (With the floor 1 only three of the five channels can go.)"
+            f"{len(bad[0])} layers, sparsity {bad[1]}, floor {bad[2]} raised no ValueError. "
+            "(With the floor 1 only three of the five channels can go.)"
         )
 print("scale_masks: the visible checks pass")
 
@@ -656,9 +663,9 @@ print("scale_masks: the visible checks pass")
 # %% [markdown]
 # ### Experiment: the cut, and the layer that vanishes
 #
-# Left: the accuracy right after a cut to several sparsities, without a floor and without fine-tuning, from the network that was trained on without
-# a penalty and from the slimmed ones. (A cut channel gets $\gamma = 0$; 1,000 images.) Right: how many channels of
-# each layer a cut of 50% leaves. Guess first: which network stands the cut best?
+# Left: the accuracy right after a cut to several sparsities, without a floor and without fine-tuning, from the network
+# that was trained on without a penalty and from the slimmed ones. (A cut channel gets $\gamma = 0$; 1,000 images.)
+# Right: how many channels of each layer a cut of 50% leaves. Guess first: which network stands the cut best?
 
 # %% tags=["experiment"]
 def silenced(model, masks):
@@ -682,7 +689,8 @@ after_cut = {name: np.zeros((len(SEEDS), len(cut_sparsities))) for name in compa
 for (name, job), seed in tqdm([(item, seed) for item in compared.items() for seed in SEEDS], desc="cuts"):
     for place, sparsity in enumerate(cut_sparsities):
         model = slimmed[job][seed]
-        after_cut[name][seed, place] = accuracy(silenced(model, scale_masks(scales_of(model), sparsity)), images[:1000], labels[:1000])
+        smaller = silenced(model, scale_masks(scales_of(model), sparsity))
+        after_cut[name][seed, place] = accuracy(smaller, images[:1000], labels[:1000])
 left_at_half = {
     strength: [channels_left(scale_masks(scales_of(model), 0.5)) for model in slimmed["proximal", strength]]
     for strength in SLIM_STRENGTHS
@@ -701,10 +709,11 @@ for layer, colour in enumerate(("orange", "purple", "green")):
                 color=COLOURS[colour], label=f"conv{layer + 1}")
 axes[1].set_xticks(range(4), [f"{s:g}" for s in SLIM_STRENGTHS])
 axes[1].grid(axis="x", visible=False)
-label_axes(axes[1], x="strength λ", x_unit="proximal", y="channels kept", y_unit="% of the layer", title="a cut of 50 %, one ranking")
+label_axes(axes[1], x="strength λ", x_unit="proximal", y="channels kept", y_unit="% of the layer",
+           title="a cut of 50 %, one ranking")
 axes[1].legend()
-show(fig, alt="Left: accuracy right after the cut against sparsity. Without a penalty it falls at once. The slimmed network stays level "
-     "until its zeros are used up, and then falls. Right: channels kept in each layer after a cut of half. At strength 0.025 the second "
+show(fig, alt="Left: accuracy right after the cut against sparsity. Without a penalty it falls at once. The slimmed networks stay "
+     "level to about half of the channels, and then fall. Right: channels kept in each layer after a cut of half. At strength 0.025 the second "
      "layer keeps next to nothing.")
 for strength in SLIM_STRENGTHS:
     print(f"λ {strength:5g}: a cut of 50 % leaves {left_at_half[strength]} of [16, 32, 64] channels")
@@ -716,19 +725,22 @@ for least, values in collapse.items():
     print(f"λ {LOW:g}, a cut of 50 % with a floor of {least} channels: accuracy {in_percent(values)}")
 
 # %% [markdown]
-# **What we saw.** Cutting channels that are exactly zero costs *exactly nothing*: the blue curve is level up to the dotted line. Training has chosen the
-# channels and has already learned to live without them. The red curve is level nearly as far, since a tiny scale is nearly as good as none. What SGD does not give is the
-# line: nothing in its network says how much may go. Beyond the line the accuracy falls for all.
+# **What we saw.** Cutting channels that are exactly zero costs *exactly nothing*: the blue curve is level up to the
+# dotted line. Training has chosen the channels and has already learned to live without them. The red curve is level
+# nearly as far, since a tiny scale is nearly as good as none. What SGD does not give is the line: nothing in its
+# network says how much may go. Beyond the line the accuracy falls for all.
 #
-# And look at $\lambda = 0.025$: a cut of 50% takes nearly all of the second layer, and the accuracy is close to that of guessing. This is *layer
-# collapse*, and users of a published code met it too ([a thread](https://github.com/Eric-mingjie/network-slimming/issues/70)). The floor keeps the network
-# whole, though the accuracy right after the cut is still low. Here the smaller strength is the dangerous one: the scales of the layers have
-# moved by different amounts, and the channels of a layer have not parted yet.
+# And look at $\lambda = 0.025$: a cut of 50% takes nearly all of the second layer, and the accuracy is close to that of
+# guessing. This is *layer collapse*, and users of a published code met it too ([a
+# thread](https://github.com/Eric-mingjie/network-slimming/issues/70)). The floor keeps the network whole, though the
+# accuracy right after the cut is still low. Here the smaller strength is the dangerous one: the scales of the layers
+# have moved by different amounts, and the channels of a layer have not parted yet.
 #
 # ### Experiment: is |γ| of one layer comparable with that of another?
 #
 # One ranking for the whole network assumes it. A test: divide $\gamma$ and $\beta$ of the last BatchNorm by 16 and
-# multiply the weights of the linear layer behind it by 16. ReLU and pooling pass the factor on, and a power of two is exact in floating point.
+# multiply the weights of the linear layer behind it by 16. ReLU and pooling pass the factor on, and a power of two is
+# exact in floating point.
 
 # %% tags=["experiment"]
 twin = copy.deepcopy(cnns[0])
@@ -743,30 +755,34 @@ for name, counts in twin_left.items():
     print(f"{name:10}: a cut of 50 % leaves {counts} channels")
 
 # %% [markdown]
-# **What we saw.** Two networks that compute the same function, bit for bit, and two entirely different cuts. So $|\gamma|$ says
-# something about the channels of one layer, and nothing certain about two layers. A sum of $|\gamma|$ over the whole network can be made
-# smaller without any change of the function, and SGD finds that way. What is safe is a channel at exactly zero: no rescaling changes a zero.
+# **What we saw.** Two networks that compute the same function, bit for bit, and two entirely different cuts. So
+# $|\gamma|$ says something about the channels of one layer, and nothing certain about two layers. A sum of $|\gamma|$
+# over the whole network can be made smaller without any change of the function, and SGD finds that way. What is safe is
+# a channel at exactly zero: no rescaling changes a zero.
 #
 # ## Part 4 · What a removed channel leaves behind
 #
 # ### Exercise fold_constant
 #
-# A channel with $\gamma_c = 0$ is not silent. Its BatchNorm gives $\beta_c$ at every position, the ReLU makes $\max(\beta_c, 0)$ of
-# it, and pooling leaves a constant as it is. The next layer receives a constant picture. Whoever removes the channel takes it away, unless
-# it goes into the next layer's bias:
+# A channel with $\gamma_c = 0$ is not silent. Its BatchNorm gives $\beta_c$ at every position, the ReLU makes
+# $\max(\beta_c, 0)$ of it, and pooling leaves a constant as it is. The next layer receives a constant picture. Whoever
+# removes the channel takes it away, unless it goes into the next layer's bias:
 #
 # $$b_o \leftarrow b_o + \sum_{c\ \text{removed}} \max(\beta_c, 0) \sum_{j} w_{o,c,j} .$$
 #
-# Here $o$ is an output of the next layer, $w$ is `weight`, $b$ is `bias`, $\beta$ is `shifts`, and $j$ runs over all the weights of output $o$ that meet
-# channel $c$: the $k_h k_w$ weights of a kernel, or, in a linear layer after `flatten`, the positions of the channel's picture.
+# Here $o$ is an output of the next layer, $w$ is `weight`, $b$ is `bias`, $\beta$ is `shifts`, and $j$ runs over all
+# the weights of output $o$ that meet channel $c$: the $k_h k_w$ weights of a kernel, or, in a linear layer after
+# `flatten`, the positions of the channel's picture.
 #
-# *By hand.* Two channels, $\beta = (0.5,\ -2)$, both removed. A linear layer without flattening has the row $(3,\ 4)$ and the bias 1:
-# $1 + 0.5 \cdot 3 + 0 \cdot 4 = 2.5$. If each channel had two positions, and the row were $(3, 1,\ 4, 4)$: $1 + 0.5 \cdot (3 + 1) + 0 = 3$.
+# *By hand.* Two channels, $\beta = (0.5,\ -2)$, both removed. A linear layer without flattening has the row $(3,\ 4)$
+# and the bias 1: $1 + 0.5 \cdot 3 + 0 \cdot 4 = 2.5$. If each channel had two positions, and the row were $(3, 1,\ 4,
+# 4)$: $1 + 0.5 \cdot (3 + 1) + 0 = 3$.
 #
 # <details><summary>Hint</summary>
 #
-# `reshape(out, channels, -1)` gives each channel of each output its own list of weights, for a convolution and for a flattened linear
-# layer alike. Then two things are left: a sum, and a product of a matrix with a vector of constants. What is the constant of a kept channel?
+# `reshape(out, channels, -1)` gives each channel of each output its own list of weights, for a convolution and for a
+# flattened linear layer alike. Then two things are left: a sum, and a product of a matrix with a vector of constants.
+# What is the constant of a kept channel?
 #
 # </details>
 
@@ -785,23 +801,33 @@ assert abs(result.item() - 2.5) < 1e-6, (
 )
 assert not result.requires_grad and bias.item() == 1.0, "Return a new, detached bias, and leave the old one as it is."
 result = fold_constant(weight, None, shifts, torch.tensor([True, False]))
-assert result.tolist() == [0.0], f"The first channel is kept, and the second gives ReLU(-2) = 0. Without a bias that is 0, and you returned {result.tolist()}."
+assert result.tolist() == [0.0], (
+    f"The first channel is kept, and the second gives ReLU(-2) = 0. Without a bias that is 0, and you returned {result.tolist()}."
+)
 flat = torch.tensor([[3.0, 1.0, 4.0, 4.0]])  # two channels of two positions: (3, 1) belong to the first
 result = fold_constant(flat, torch.tensor([1.0]), shifts, gone).item()
 assert abs(result - 3.0) < 1e-6, (
-    f"You returned {result}, and 1 + 0.5 * (3 + 1) = 3 was expected.\nIs it 4.5? Then the positions are taken in turns; channel 0 owns the first two "
-    "entries. Is it 2 or 2.5? Then the weights of a channel were averaged, or only one of them was taken."
+    f"You returned {result}, and 1 + 0.5 * (3 + 1) = 3 was expected.\nIs it 4.5? Then the positions are taken in turns; "
+    "channel 0 owns the first two entries.\nIs it 2 or 2.5? Then the weights of a channel were averaged, or only one of them was taken."
 )
 kernels = torch.tensor([[[[1.0, 2.0]], [[5.0, 5.0]]]])  # shape [1, 2, 1, 2]
 result = fold_constant(kernels, None, shifts, gone).item()
-assert abs(result - 1.5) < 1e-6, f"You returned {result} for a convolution whose first kernel is (1, 2): 0.5 * (1 + 2) = 1.5 was expected."
-for bad in ((weight, None, shifts, torch.tensor([True])), (torch.ones(1, 3), None, shifts, gone), (torch.ones(1, 4, 1, 1), None, shifts, gone)):
+assert abs(result - 1.5) < 1e-6, (
+    f"You returned {result} for a convolution whose first kernel is (1, 2): 0.5 * (1 + 2) = 1.5 was expected."
+)
+for bad in (
+    (weight, None, shifts, torch.tensor([True])),
+    (torch.ones(1, 3), None, shifts, gone),
+    (torch.ones(1, 4, 1, 1), None, shifts, gone),
+):
     try:
         fold_constant(*bad)
     except ValueError:
         pass
     else:
-        raise AssertionError(f"A weight {list(bad[0].shape)} with shifts [2] and a mask {list(bad[3].shape)} raised no ValueError.")
+        raise AssertionError(
+            f"A weight {list(bad[0].shape)} with shifts [2] and a mask {list(bad[3].shape)} raised no ValueError."
+        )
 print("fold_constant: the visible checks pass")
 
 # %% tags=["graded"] points=4
@@ -809,13 +835,14 @@ print("fold_constant: the visible checks pass")
 # %% [markdown]
 # ### Experiment: masked against rebuilt
 #
-# Now we build the narrow network: a `CNN` with fewer channels, and a state of selected slices. A convolution of ours has no bias, but the
-# BatchNorm behind it subtracts its running mean: a constant $b$ that is added to the convolution's output is the same as a mean that is smaller
-# by $b$.
+# Now we build the narrow network: a `CNN` with fewer channels, and a state of selected slices. A convolution of ours
+# has no bias, but the BatchNorm behind it subtracts its running mean: a constant $b$ that is added to the convolution's
+# output is the same as a mean that is smaller by $b$.
 #
-# The *masked* network ($\gamma = 0$, shifts kept) is the truth. Against it, at each of the three places: channels *dropped* with their constants, and channels
-# dropped with the constants *folded*. In our trained networks most shifts are negative (the first printed line), and ReLU makes zero of
-# those. So we set the shifts of the removed channels by hand, from 0.25 to 1, to see what is at stake. A third of the channels of one layer is removed.
+# The *masked* network ($\gamma = 0$, shifts kept) is the truth. Against it, at each of the three places: channels
+# *dropped* with their constants, and channels dropped with the constants *folded*. In our trained networks most shifts
+# are negative (the first printed line), and ReLU makes zero of those. So we set the shifts of the removed channels by
+# hand, from 0.25 to 1, to see what is at stake. A third of the channels of one layer is removed.
 
 # %% tags=["experiment"]
 def narrow(model, masks, fold=True):
@@ -897,29 +924,31 @@ axes[2].set_yscale("log")
 label_axes(axes[2], x="shift of the removed channels", x_unit="as stored", y="error of the outputs", y_unit="% of their spread")
 axes[2].legend(fontsize=8, loc="center right")
 show(fig, alt="Two maps of the error after folding: zero inside, and a bright border, brightest in the corners. Right: error of the "
-     "outputs against the shift, on a logarithmic scale. Dropped constants cost most. Folded ones cost less where the next layer is padded, and nothing but rounding "
-     "where it is not.")
+     "outputs against the shift, on a logarithmic scale. Dropped constants cost most. Folded ones cost less where the next "
+     "layer is padded, and nothing but rounding where it is not.")
 for place in PLACES:
     print(f"{PLACES[place]:24} shift 0.5: dropped {in_percent([row[1] for row in gaps[place, 'dropped']])}   "
           f"folded {in_percent([row[1] for row in gaps[place, 'folded']])} (largest {max(row[1] for row in gaps[place, 'folded']):.1e})")
 
 # %% [markdown]
-# **What we saw.** Where the next layer is not padded (green), folding is exact: what is left is rounding. Where it is padded the maps show
-# what is wrong: inside nothing, at the border one row of weights, in the corners two, meet a padding zero in place of the constant, and the
-# folded bias counts them all the same. The smaller the picture, the larger its border: in the second map it is 24 of 49 positions. Even
-# so folding leaves a smaller error than dropping.
+# **What we saw.** Where the next layer is not padded (green), folding is exact: what is left is rounding. Where it is
+# padded the maps show what is wrong: inside nothing, at the border one row of weights, in the corners two, meet a
+# padding zero in place of the constant, and the folded bias counts them all the same. The smaller the picture, the
+# larger its border: in the second map it is 24 of 49 positions. Even so folding leaves a smaller error than dropping.
 #
-# And in the slimmed networks themselves (the printed line) hardly any channel at zero has a positive shift. A likely reason: where the ReLU is closed no gradient comes
-# back, and $\gamma$ stays at zero; a channel with a positive shift still receives gradients, and its $\gamma$ can leave zero again. So here
-# dropping would have done, too. This was luck of the net and not a law: measure before you rely on it. The paper on slimming leaves the shifts out of account, and a user who
-# saw its accuracy break asked about just this ([the thread](https://github.com/liuzhuang13/slimming/issues/5)).
+# And in the slimmed networks themselves (the printed line) hardly any channel at zero has a positive shift. A likely
+# reason: where the ReLU is closed no gradient comes back, and $\gamma$ stays at zero; a channel with a positive shift
+# still receives gradients, and its $\gamma$ can leave zero again. So here dropping would have done, too. That is how
+# these networks are, and no law: measure before you rely on it. The paper on slimming leaves the shifts out of account,
+# and a user who saw its accuracy break asked about just this ([the
+# thread](https://github.com/liuzhuang13/slimming/issues/5)).
 #
 # ## Part 5 · Regularise, prune, fine-tune, again
 #
 # ### Experiment: what does slimming buy, at equal steps?
 #
-# The usual flow is: regularise, prune, fine-tune; and again. We cut half of the channels in four ways. Each gets the same
-# 160 steps of 64 images (fine-tuning: AdamW, peak learning rate 0.001):
+# The usual flow is: regularise, prune, fine-tune; and again. We cut half of the channels in four ways. Each gets the
+# same 160 steps of 64 images (fine-tuning: AdamW, peak learning rate 0.001):
 #
 # - *at once*: cut the trained CNN by $|\gamma|$ as it is, then fine-tune for 160 steps;
 # - *at random*: the same with random channels;
@@ -948,7 +977,8 @@ def at_once(seed):
 
 def at_random(seed):
     generator = torch.Generator().manual_seed(seed)
-    small = cut(cnns[seed], 0.5, {name: torch.rand(len(s), generator=generator) for name, s in scales_of(cnns[seed]).items()})
+    lots = {name: torch.rand(len(scale), generator=generator) for name, scale in scales_of(cnns[seed]).items()}
+    small = cut(cnns[seed], 0.5, lots)
     return [small, tuned(small, seed, SLIM_STEPS + TUNE_STEPS)]
 
 
@@ -974,13 +1004,17 @@ for (name, flow), seed in tqdm([(item, seed) for item in flows.items() for seed 
     ends.setdefault(name, []).append(models[-1])
     stages.setdefault(name, []).append([dense_cnn[seed]] + [validate(model) for model in models])
 
-TIMES = {"at once": [0, 0, 160], "at random": [0, 0, 160], "slimmed": [0, 120, 120, 160], "two rounds": [0, 60, 60, 80, 140, 140, 160]}
+TIMES = {
+    "at once": [0, 0, 160], "at random": [0, 0, 160], "slimmed": [0, 120, 120, 160],
+    "two rounds": [0, 60, 60, 80, 140, 140, 160],
+}
 FLOW_COLOUR = {"at once": "black", "at random": "orange", "slimmed": "blue", "two rounds": "green"}
 fig, (wide, close) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=[1.5, 1])
 for name, values in stages.items():
     curve(wide, TIMES[name], 100 * np.array(values), label=name, colour=FLOW_COLOUR[name])
 wide.axhline(100 * np.mean(dense_cnn), color="grey", linestyle=":", label="not cut")
-label_axes(wide, x="training spent", x_unit="steps", y="validation accuracy", y_unit="%", title="the four flows, to 50 % of the channels")
+label_axes(wide, x="training spent", x_unit="steps", y="validation accuracy", y_unit="%",
+           title="the four flows, to 50 % of the channels")
 wide.legend(loc="lower right")
 for place, (name, values) in enumerate(stages.items()):
     points = [100 * run[-1] for run in values]
@@ -994,25 +1028,31 @@ label_axes(close, x="flow", x_unit="160 steps each", y="validation accuracy", y_
 show(fig, alt="Left: accuracy against steps. Cut at once, by scale or at random, the accuracy falls far and climbs back in the 160 steps. "
      "Slimmed, it falls slowly while the penalty acts, the cut itself costs nothing, and fine-tuning brings a part back. Two rounds do "
      "this twice. Right: at the end the networks that were cut at once stand above the slimmed ones.")
+whole_macs, whole_parameters = count_macs(cnns[0], (1, 28, 28)), count_parameters(cnns[0])
 for name, models in ends.items():
-    macs = [count_macs(model, (1, 28, 28)) for model in models]
-    print(f"{name:10} right after the last cut {in_percent([run[-2] for run in stages[name]])}   at the end {in_percent([run[-1] for run in stages[name]])}   "
-          f"MACs {100 * np.mean(macs) / count_macs(cnns[0], (1, 28, 28)):.0f} %   parameters {100 * np.mean([count_parameters(m) for m in models]) / count_parameters(cnns[0]):.0f} %")
+    macs = np.mean([count_macs(model, (1, 28, 28)) for model in models]) / whole_macs
+    parameters = np.mean([count_parameters(model) for model in models]) / whole_parameters
+    cut_values, end_values = ([run[stage] for run in stages[name]] for stage in (-2, -1))
+    print(f"{name:10} right after the last cut {in_percent(cut_values)}   at the end {in_percent(end_values)}   "
+          f"MACs {100 * macs:.0f} %   parameters {100 * parameters:.0f} %")
 
 # %% [markdown]
 # **What we saw.** Two things, and both are true.
 #
-# *Right after the cut* slimming is far ahead. Its cut costs next to nothing, since training had already emptied the channels; cut at once, the network is
-# broken, whether by $|\gamma|$ or at random. If you cannot fine-tune, this decides.
+# *Right after the cut* slimming is far ahead. Its cut costs next to nothing, since training had already emptied the
+# channels; cut at once, the network is broken, whether by $|\gamma|$ or at random. If you cannot fine-tune, this
+# decides.
 #
-# *At the end of equal budgets* the order is turned round. The simple ways end above the slimmed ones, even the one that drew its channels by lot. The
-# penalty pushes *all* the scales down, those that stay included; that costs accuracy, and the few steps that are left for the repair do not bring it back. The
-# second round pays that price a second time. So at this scale, from a trained network and with a short budget, the penalty is an expensive way to choose
-# channels, and what was chosen mattered less than the training afterwards. Mind the MACs in the last column too: half of the channels is not half of the work, and
-# the flows do not keep the same layers wide.
+# *At the end of equal budgets* the order is turned round. The simple ways end above the slimmed ones, even the one that
+# drew its channels by lot. The penalty pushes *all* the scales down, those that stay included; that costs accuracy, and
+# the few steps that are left for the repair do not bring it back. The second round pays that price a second time. So at
+# this scale, from a trained network and with a short budget, the penalty is an expensive way to choose channels, and
+# what was chosen mattered less than the training afterwards. Mind the MACs in the last column too: half of the channels
+# is not half of the work, and the flows do not keep the same layers wide.
 #
-# When would it pay? The paper trains with a far smaller $\lambda$ for a whole training of 160 epochs, from the beginning: there the penalty costs no extra
-# steps, and the scales have time to part. We have not shown that here. But we know now what to ask of a paper: what did the other methods do with the same steps?
+# When would it pay? The paper has the penalty, with a far smaller $\lambda$, in the whole training from the beginning:
+# there it costs no extra steps, and the scales have time to part. We have not shown that here. But we know now what to
+# ask of a paper: what did the other methods do with the same steps?
 #
 # *Try it:* give every flow 400 steps more of fine-tuning. Do the differences stay?
 #
@@ -1031,33 +1071,37 @@ for name, values in test_ends.items():
     print(f"{name:11} {in_percent(values)}")
 
 # %% [markdown]
-# **What we saw.** On images that played no part in any choice the picture is the same: cut at once, the networks end higher than the slimmed
-# ones. Where two flows stand closer than their spreads, three seeds do not say which is better.
+# **What we saw.** On images that played no part in any choice the picture is the same: cut at once, the networks end
+# higher than the slimmed ones. Where two flows stand closer than their spreads, three seeds do not say which is better.
 
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# A colleague reports: "I trained with an L1 penalty on the BatchNorm scales, with SGD. Afterwards I set all channels with $|\gamma| < 0.05$ to zero,
-# deleted them, and fine-tuned. I got a network of half the size that is two points better than magnitude pruning followed by the same fine-tuning. So L1
-# makes the network sparse." Answer in about twelve lines, with your own plots as evidence. (a) Which exact zeros did the L1 penalty make here? Say why, and
-# what change in the step would make them. (b) Name *two* things that can go wrong when one threshold of 0.05 is used for all the layers and the channels are then
-# deleted. (c) Is the comparison with magnitude pruning fair? What would you ask for?
+# A colleague reports: "I trained with an L1 penalty on the BatchNorm scales, with SGD. Afterwards I set all channels
+# with $|\gamma| < 0.05$ to zero, deleted them, and fine-tuned. I got a network of half the size that is two points
+# better than magnitude pruning followed by the same fine-tuning. So L1 makes the network sparse." Answer in about
+# twelve lines, with your own plots as evidence. (a) Which exact zeros did the L1 penalty make here? Say why, and what
+# change in the step would make them. (b) Name *two* things that can go wrong when one threshold of 0.05 is used for all
+# the layers and the channels are then deleted. (c) Is the comparison with magnitude pruning fair? What would you ask
+# for?
 
 # %% [markdown] tags=["written"] points=3 grade_id="sparse_by_training"
-# **Model answer.** (a) None. The sub-gradient of $|\gamma|$ has the same size on both sides of zero, so an SGD step jumps over zero; the histogram of the SGD
-# run has many small scales and no zero. It was the threshold that made the zeros. A proximal step (gradient step on the loss, then soft thresholding by
-# learning rate times strength) reaches zero and stays there.
+# **Model answer.** (a) None. The sub-gradient of $|\gamma|$ has the same size on both sides of zero, so an SGD step
+# jumps over zero; the histogram of the SGD run has many small scales and no zero. It was the threshold that made the
+# zeros. A proximal step (gradient step on the loss, then soft thresholding by learning rate times strength) reaches
+# zero and stays there.
 #
-# (b) Two of: a layer can lose all or nearly all of its channels, since the scales of two layers are not comparable (the rescaled twin); the constant
-# ReLU(β) of a deleted channel is lost if it is not folded into the next bias, and at a padded border folding is not exact; a scale of 0.04 is not zero, so that the channel
-# still carried something and the outputs change; 0.05 was perhaps chosen on the test images.
+# (b) Two of: a layer can lose all or nearly all of its channels, since the scales of two layers are not comparable (the
+# rescaled twin); the constant ReLU(β) of a deleted channel is lost if it is not folded into the next bias, and at a
+# padded border folding is not exact; a scale of 0.04 is not zero, so that the channel still carried something and the
+# outputs change; 0.05 was perhaps chosen on the test images.
 #
-# (c) Not as told. The slimmed network had the steps with the penalty *and* the fine-tuning, magnitude pruning only the fine-tuning. Ask for equal total steps
-# (in our flows the order turned round then), several seeds with the spread, a choice on validation data, and the MACs of both networks: the same number of channels
-# can be different work.
+# (c) Not as told. The slimmed network had the steps with the penalty *and* the fine-tuning, magnitude pruning only the
+# fine-tuning. Ask for equal total steps (in our flows the order turned round then), several seeds with the spread, a
+# choice on validation data, and the MACs of both networks: the same number of channels can be different work.
 #
-# **Points.** 1 for (a): no zeros by SGD, with the reason and the proximal step. 1 for (b): two valid points. 1 for (c): unequal training named, and equal
-# steps asked for.
+# **Points.** 1 for (a): no zeros by SGD, with the reason and the proximal step. 1 for (b): two valid points. 1 for (c):
+# unequal training named, and equal steps asked for.
 
 # %% tags=["record"]
 # For the course's makers: where LABKIT_RECORD names a folder, write what the lecture note quotes into it.
@@ -1108,7 +1152,12 @@ if folder := os.environ.get("LABKIT_RECORD"):
         "twin": twin_left,
         "positive_shifts": summary(positive),
         "fold": {
-            place: {t: {key_of(v): summary([row[i] for row in gaps[place, t]]) for i, v in enumerate(shift_values)} for t in ("dropped", "folded")}
+            place: {
+                treatment: {
+                    key_of(v): summary([row[i] for row in gaps[place, treatment]]) for i, v in enumerate(shift_values)
+                }
+                for treatment in ("dropped", "folded")
+            }
             for place in PLACES
         },
         "flows": {
@@ -1127,16 +1176,19 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # %% [markdown]
 # ## What to take with you
 #
-# - **The step makes the zeros, not the penalty alone.** L1 by SGD makes small weights and no zero. Soft thresholding after a step on the loss makes exact zeros,
-#   at the same accuracy. L2 makes neither.
+# - **The step makes the zeros, not the penalty alone.** L1 by SGD makes small weights and no zero. Soft thresholding
+#   after a step on the loss makes exact zeros, at the same accuracy. L2 makes neither.
 # - **A cut of exact zeros costs nothing.** Training has chosen, and has learned to do without.
-# - **One threshold for all the layers can remove a layer.** The scales of two layers are not comparable; two equal functions may have different scales. Use a
-#   floor, or cut only what is exactly zero.
-# - **A removed channel leaves ReLU(β).** Fold it into the next bias: exact without zero padding, wrong at the border with it. Measure whether it matters.
-# - **At equal steps slimming did not pay here.** Cut at once, even at random, and fine-tuned as long, the networks ended higher.
+# - **One threshold for all the layers can remove a layer.** The scales of two layers are not comparable; two equal
+#   functions may have different scales. Use a floor, or cut only what is exactly zero.
+# - **A removed channel leaves ReLU(β).** Fold it into the next bias: exact without zero padding, wrong at the border
+#   with it. Measure whether it matters.
+# - **At equal steps slimming did not pay here.** Cut at once, even at random, and fine-tuned as long, the networks
+#   ended higher.
 #
-# Lab 7 removes filters for good, by what their activations say. Lab 8 lets the layer's output choose, with the lasso that you have met here.
+# Lab 7 removes filters for good, by what their activations say. Lab 8 lets the layer's output choose, with the lasso
+# that you have met here.
 #
-# **Read next.** Liu et al. (2017), sections 3 and 4. Ye et al. (2018), for what |γ| does and does not mean. Parikh and Boyd (2014), sections 1 and 6. Wen et
-# al. (2016), for groups of many shapes. The lecture note of this lab (`lecture_notes/lab06_regularization_and_scaling.md` in the course's
-# repository) works small examples by hand.
+# **Read next.** Liu et al. (2017), sections 3 and 4. Ye et al. (2018), for what |γ| does and does not mean. Parikh and
+# Boyd (2014), sections 1 and 6. Wen et al. (2016), for groups of many shapes. The lecture note of this lab
+# (`lecture_notes/lab06_regularization_and_scaling.md` in the course's repository) works small examples by hand.
