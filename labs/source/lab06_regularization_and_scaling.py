@@ -486,6 +486,8 @@ axes[0].plot(L1_STRENGTHS, column("L1, proximal", L1_STRENGTHS, "small").mean(0)
 axes[1].axhline(100 * np.mean(dense_mlp), color="grey", linestyle=":", label="before")
 for ax, y, unit in ((axes[0], "exact zeros", "% of the weights"), (axes[1], "validation accuracy", "%")):
     ax.set_xscale("log")
+    ax.set_xticks(L1_STRENGTHS, [f"{s:g}" for s in L1_STRENGTHS])
+    ax.minorticks_off()
     label_axes(ax, x="strength λ", x_unit="log scale", y=y, y_unit=unit)
     ax.legend()
 show(fig, alt="Left: exact zeros against strength. L1 with proximal steps rises to more than half of the weights; with SGD both L1 "
@@ -497,6 +499,7 @@ for way in ("groups, SGD", "groups, proximal"):
     curve(axes[1], GROUP_STRENGTHS, column(way, GROUP_STRENGTHS, "accuracy"), label=way, colour=WAY_COLOUR[way])
 axes[1].axhline(100 * np.mean(dense_mlp), color="grey", linestyle=":", label="before")
 for ax, y, unit in ((axes[0], "rows of zeros", "% of fc1's rows"), (axes[1], "validation accuracy", "%")):
+    ax.set_xticks(GROUP_STRENGTHS)
     label_axes(ax, x="strength λ", x_unit="factor", y=y, y_unit=unit)
     ax.legend()
 show(fig, alt="Left: rows of fc1 that are zero, against the strength of the group lasso. By SGD there are none. By proximal steps the "
