@@ -143,7 +143,7 @@ def group_soft_threshold(weight: torch.Tensor, threshold: float) -> torch.Tensor
         raise ValueError(f"the threshold must be 0 or more, but it is {threshold}")
     rows = weight.detach().flatten(start_dim=1)  # [out, p]
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)  # [out, 1]
-    factors = torch.where(norms > threshold, 1 - threshold / norms, 0)  # [out, 1]; 0 / 0 is not chosen
+    factors = torch.where(norms > threshold, (norms - threshold) / norms, 0)  # [out, 1]; 0 / 0 is not chosen
     return (rows * factors).reshape(weight.shape)
 
 
