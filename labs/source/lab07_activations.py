@@ -47,7 +47,7 @@ from tqdm.auto import tqdm
 
 from labkit.checkpoints import SEEDS, load_checkpoint
 from labkit.cost import count_macs, count_macs_by_layer, count_parameters
-from labkit.datasets import load_fashion_mnist
+from labkit.datasets import CLASS_NAMES, load_fashion_mnist
 from labkit.plots import COLOURS, MARKERS, curve, label_axes, show, use_style
 from labkit.timing import compare, speedup
 from labkit.training import accuracy, train
@@ -302,8 +302,8 @@ for title in share_of_zeros:
 #
 # ### Experiment: the histogram
 #
-# The lecture shows the histogram of VGG-16's last convolution, CONV5-3, from Hu et al.: 512 channels, most of them zero
-# for about 93% of the outputs. Here are all the layers of our two networks.
+# Lectures show a histogram from Hu et al.: the last convolution of VGG-16, CONV5-3, with 512 channels, of which most are
+# reported to be zero in about 93% of their outputs. Here are all the layers of our two networks.
 
 # %% tags=["experiment"]
 titles = {
@@ -339,12 +339,12 @@ for name, model in (("cnn", networks["cnn"][0]), ("mlp", networks["mlp"][0])):
 
 # %% [markdown]
 # **What we saw.** No convolution of ours looks like the lecture's figure: all its channels lie in the middle, none near
-# one. So there APoZ has no obvious victims. (VGG-16 is far larger, and its last layers see ImageNet's thousand classes.
-# Most of its 4,224 convolutional channels serve few images each.) The linear layers are broader, and the CNN's first one
+# one. So there APoZ has no obvious victims. (VGG-16 is a far larger network for a thousand classes; ours has ten classes
+# and few channels, and needs most of them.) The linear layers are broader, and the CNN's first one
 # shows what APoZ was made for: a group apart, exactly at one. These units are *dead*. Whatever the image is, their ReLU
-# is off. So no gradient reaches them, and they can never come back.
+# is off. So no gradient reaches their own weights, and as long as the layers before stay as they are, they stay dead.
 #
-# The last lines say that a few hundred images are enough: two halves agree well.
+# The last lines say that 1,000 images are enough for such a picture: two halves agree to within a few hundredths.
 #
 # ## Part 2 · Remove
 #
@@ -699,8 +699,8 @@ print("saved_cost: the visible checks pass")
 # ### Experiment: what is saved?
 #
 # First the formula against counting: one filter, or unit, of each layer of the CNN goes, and we count weights and MACs of the
-# network before and after. Then the same share of *every* layer goes, and we measure the time of 64 images, masked and
-# rebuilt, by the protocol of `labkit.timing`: in turns, median of many.
+# network before and after. Then the same share of *every* layer goes, and we measure the time of 64 images and of one, masked and
+# rebuilt, by the protocol of `labkit.timing`: in turns, median of many. The last lines take the time of 64 images apart.
 
 # %% tags=["experiment"]
 model, image_shape = networks["cnn"][0], (1, 28, 28)
@@ -736,11 +736,25 @@ seconds = {  # (way, batch): time in units of the whole network's
     for way in ("masked", "rebuilt") for size, timing in ((64, times), (1, single))
 }
 
+def parts_of(model):
+    """The three convolutions and the three poolings of the CNN, each with the input that it gets from the batch."""
+    caught = outputs_of(model, ["relu1", "pool1", "relu2", "pool2", "relu3"], batch)
+    inputs = {"conv1": batch, "conv2": caught["pool1"], "conv3": caught["pool2"]}
+    inputs |= {f"pool{i}": caught[f"relu{i}"] for i in (1, 2, 3)}
+    return {kind: [(getattr(model, kind + i), inputs[kind + i]) for i in "123"] for kind in ("conv", "pool")}
+
+
+with torch.no_grad():
+    pieces = {
+        (way, kind): part for way, m in (("whole", rebuilt[0]), ("masked", masked[0.75]), ("rebuilt", rebuilt[0.75]))
+        for kind, part in parts_of(m).items()
+    }
+    part_times = compare({key: lambda part=part: [layer(x) for layer, x in part] for key, part in pieces.items()}, repeats=25)
+
 fig, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
 x = [100 * s for s in cuts]
 for ax, size in zip(axes, (64, 1)):
-    for quantity, colour in (("weights", "blue"), ("MACs", "green")):
-        curve(ax, x, [100 * value / cost[quantity][0] for value in cost[quantity]], label=f"{quantity}, rebuilt", colour=colour)
+    curve(ax, x, [100 * value / cost["MACs"][0] for value in cost["MACs"]], label="MACs, rebuilt", colour="blue")
     curve(ax, x, 100 * np.array(seconds["rebuilt", size]), label="time, rebuilt", colour="black")
     curve(ax, x, 100 * np.array(seconds["masked", size]), label="time, masked", colour="vermilion")
     label_axes(ax, x="channels removed from every layer", x_unit="%", y="cost", y_unit="% of the whole network's",
@@ -748,21 +762,28 @@ for ax, size in zip(axes, (64, 1)):
     ax.set_ylim(0, 130)
 axes[1].set_ylabel("")
 axes[0].legend(loc="lower left")
-show(fig, alt="Cost against the share of channels removed, for 64 images at once and for one. Weights and MACs of the rebuilt "
-     "network fall along a curve below the diagonal. The time of the masked network stays near 100%; that of the rebuilt one "
-     "falls, less for one image than for 64.")
+show(fig, alt="Cost against the share of channels removed, for 64 images at once and for one. The MACs of the rebuilt "
+     "network fall along a curve below the diagonal. The time of the masked network falls little or not at all; that of the "
+     "rebuilt one falls far more, less for one image than for 64.")
 for s in cuts:
     line = f"{100 * s:2.0f} % removed: {cost['weights'][cuts.index(s)]:6,} weights, {cost['MACs'][cuts.index(s)]:9,} MACs"
-    print(line + "".join(f"; {way} {times[way, s]}" for way in ("masked", "rebuilt") if (way, s) in times))
+    print(line + "".join(f"; {way} {1e3 * times[way, s].median:.2f} ms" for way in ("masked", "rebuilt") if (way, s) in times))
+for kind, title in (("conv", "convolutions"), ("pool", "poolings")):
+    print(f"the three {title:12} at 75 %: " + ", ".join(
+        f"{way} {1e3 * part_times[way, kind].median:.2f} ms" for way in ("whole", "masked", "rebuilt")
+    ))
 
 # %% [markdown]
-# **What we saw.** The formula and the counting agree to the last weight. The masked network is as slow as the whole one:
-# a zero channel is multiplied like any other. The rebuilt one is smaller, and faster, with no special kernel and no
-# sparse format. That is the good side of removing whole channels.
+# **What we saw.** The formula and the counting agree to the last weight. The rebuilt network is smaller, and faster, with
+# no special kernel and no sparse format. That is the good side of removing whole channels. The masked one keeps all its
+# MACs, and its convolutions take as long as before: a zero channel is multiplied like any other. Is your red curve
+# falling all the same? Ours does a little, for 64 images. The last lines say where: in the *pooling*. To find the largest of
+# four numbers the processor guesses the result of each comparison, and where all are zero it guesses right. So measure the
+# parts before you praise a mask.
 #
 # Two details. Weights and MACs fall faster than the share of channels: with half the channels everywhere a middle layer
-# has half the outputs *and* half the inputs, a quarter is left. And the time does not follow the MACs exactly. For one
-# image at a time a call has a fixed price, whatever the width, and the gain is smaller.
+# has half the outputs *and* half the inputs, a quarter is left. And the time does not follow the MACs exactly: a call
+# has a fixed price, whatever the width. For one image at a time it weighs most, and the gain is smaller.
 #
 # ## Part 3 · Does silence choose well?
 #
@@ -819,14 +840,17 @@ for name, seed in tqdm([(name, seed) for name in RELU for seed in SEEDS], desc="
     for way, scores in unit_scores(name, seed).items():
         choice.setdefault((name, way), []).append([accuracy_of(name, seed, scores, ratio) for ratio in ratios])
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-for ax, name in zip(axes, RELU):
+fig, axes = plt.subplots(1, 3, figsize=(13, 4.2))
+for ax, name in zip(axes, ("cnn", "cnn", "mlp")):
     for way, colour in ways.items():
         curve(ax, 100 * np.array(ratios), 100 * np.array(choice[name, way]), label=way, colour=colour)
     label_axes(ax, x="units removed from the layer", x_unit="%", y="validation accuracy", y_unit="%",
                title=titles[name, RELU[name]])
-axes[0].axvline(100 * np.mean(exactly_one["cnn", "relu4"]) / 128, color="grey", linestyle=":", label="units with APoZ = 1")
-axes[1].set_ylabel("")
+    ax.set_ylim(5, 95)
+for ax in axes[:2]:
+    ax.axvline(100 * np.mean(exactly_one["cnn", "relu4"]) / 128, color="grey", linestyle=":", label="dead units")
+axes[1].set(xlim=(-1, 41), ylim=(84.5, 91), ylabel="", title="CNN, linear 1, enlarged")
+axes[2].set_ylabel("")
 axes[0].legend(loc="lower left")
 show(fig, alt="Accuracy against the share of units removed, for four ways to choose. In the CNN APoZ is level with L1 up to the "
      "dotted line at a fifth, and later falls below random. In the MLP APoZ is below random from the start; L1 is above it up "
@@ -843,7 +867,7 @@ for name in RELU:
 #
 # In the MLP hardly any unit is dead, and APoZ loses to random at nearly every ratio. Counting zeros is not just useless
 # there. It picks units that matter. And the reversed order is bad as well: so it is not that the
-# rank is the wrong way round.
+# rank is the wrong way round. APoZ does find something, and both ends of its order hold units that matter.
 #
 # ### Experiment: why?
 #
@@ -854,9 +878,10 @@ for name in RELU:
 #
 # $$\text{contribution}_c = \sqrt{\tfrac1N \textstyle\sum_n h_c(n)^2}\ \cdot \lVert w_c \rVert_2 .$$
 #
-# The colour is a third thing, *selectivity*: the share of its activity that a unit spends on its favourite class, 10% for a
-# unit that treats all classes alike and 100% for one that answers a single class. (It is computed for this picture only.
-# No method chooses by it.) On the right, the contribution itself as a score, in the MLP.
+# The first two panels show it against APoZ. The colour is a third thing, *selectivity*: the share of its activity that a unit
+# spends on its favourite class, 10% for a unit that treats all classes alike and 100% for one that answers a single class.
+# Then half of the MLP's first layer goes, and the accuracy is shown class by class. On the right, the contribution
+# itself as a score. (Selectivity and classes need labels. They are here to explain, and no method chooses by them.)
 
 # %% tags=["experiment"]
 def facts(name, seed):
@@ -878,7 +903,7 @@ def rank_correlation(a, b):
 
 units = {(name, seed): facts(name, seed) for name in RELU for seed in SEEDS}
 related = {}  # (network, other quantity): rank correlation with APoZ among the units that are not dead, by seed
-for (name, seed), (values, contribution, selectivity) in units.items():
+for (name, _), (values, contribution, selectivity) in units.items():
     alive = values < 1
     related.setdefault((name, "selectivity"), []).append(rank_correlation(values[alive], selectivity[alive]))
     related.setdefault((name, "contribution"), []).append(rank_correlation(values[alive], contribution[alive]))
@@ -887,7 +912,17 @@ for seed in SEEDS:
         [accuracy_of("mlp", seed, [units["mlp", seed][1]], ratio) for ratio in ratios]
     )
 
-fig, axes = plt.subplots(1, 3, figsize=(13, 4.2), width_ratios=[1, 1.22, 1])
+by_class = {}  # way: [seeds, classes] accuracy of the MLP with half of the units
+for seed in SEEDS:
+    layer, rest, features = heads["mlp", seed]
+    every = torch.arange(len(layer.weight), device=device)
+    cuts_of = {way: [select_channels(s, 0.5) for s in scores] for way, scores in unit_scores("mlp", seed).items() if way != "L1"}
+    for way, kept_units in ({"nothing removed": [every]} | cuts_of).items():
+        with torch.no_grad():
+            right = torch.stack([without(layer, rest, k)(features).argmax(dim=1) == labels for k in kept_units]).float().mean(dim=0)
+        by_class.setdefault(way, []).append([right[labels == c].mean().item() for c in range(10)])
+
+fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), width_ratios=[1, 1.2])
 for ax, name in zip(axes, RELU):
     values, contribution, selectivity = (torch.cat([units[name, seed][i] for seed in SEEDS]).cpu() for i in range(3))
     dead = values == 1
@@ -896,24 +931,42 @@ for ax, name in zip(axes, RELU):
     label_axes(ax, x="APoZ", x_unit="fraction of outputs", y="contribution", y_unit="next layer's inputs", title=titles[name, RELU[name]])
     ax.legend(loc="upper right")
 fig.colorbar(points, ax=axes[1], label="selectivity (%)")
+show(fig, alt="Two scatter plots of contribution against APoZ, coloured by selectivity. Dead units sit at APoZ 1 and "
+     "contribution 0. Among the others selectivity rises with APoZ. In the CNN the contribution falls with APoZ; in the MLP many "
+     "units of high APoZ contribute as much as those of low APoZ.")
+
+fig, axes = plt.subplots(1, 2, figsize=(11.5, 4.4), width_ratios=[1.35, 1])
+shown = {"nothing removed": "black", "random": "orange", "APoZ": "blue", "APoZ reversed": "vermilion"}
+for place, (way, colour) in enumerate(shown.items()):
+    x, runs = np.arange(10) + 0.18 * (place - 1.5), 100 * np.array(by_class[way])
+    axes[0].errorbar(x, runs.mean(axis=0), runs.std(axis=0, ddof=1), fmt=MARKERS[list(COLOURS).index(colour)], color=COLOURS[colour],
+                     markersize=5, capsize=2, linewidth=1, label=way)
+axes[0].set_xticks(range(10), CLASS_NAMES, rotation=40, ha="right")
+label_axes(axes[0], x="class", x_unit="name", y="validation accuracy", y_unit="%", title="MLP, half of linear 1 removed")
+axes[0].set_ylim(-15, 105)
+axes[0].legend(loc="lower left", ncols=2, fontsize=9)
 for way, colour in (("APoZ", "blue"), ("L1", "green"), ("random", "orange"), ("contribution", "purple")):
-    curve(axes[2], 100 * np.array(ratios), 100 * np.array(choice["mlp", way]), label=way, colour=colour)
-label_axes(axes[2], x="units removed from the layer", x_unit="%", y="validation accuracy", y_unit="%", title="MLP, linear 1")
-axes[2].legend(loc="lower left")
-show(fig, alt="Two scatter plots of contribution against APoZ, coloured by selectivity, and accuracy curves. Dead units sit at "
-     "APoZ 1 and contribution 0. Among the others, units of high APoZ are the selective ones, and many of them contribute as "
-     "much as those of low APoZ. Choosing by the contribution keeps the MLP's accuracy above random.")
+    curve(axes[1], 100 * np.array(ratios), 100 * np.array(choice["mlp", way]), label=way, colour=colour)
+label_axes(axes[1], x="units removed from the layer", x_unit="%", y="validation accuracy", y_unit="%", title="MLP, linear 1")
+axes[1].legend(loc="lower left")
+show(fig, alt="Left: accuracy by class with half of the units removed. APoZ loses most of the sandals, APoZ reversed most of "
+     "the shirts; random spreads its losses. Right: accuracy against the share of units removed; the contribution as a score stays at the top.")
 for (name, quantity), values in related.items():
     print(f"{name.upper()}: rank correlation of APoZ with {quantity:12} {np.mean(values):+.2f} ± {np.std(values, ddof=1):.2f}")
 
 # %% [markdown]
-# **What we saw.** The dead units sit together in one corner: silent, and without effect. All others spread over the whole
-# plane. A unit that is zero for 80% of the images may move the next layer as much as one that always speaks. And look at the
-# colours: the seldom speakers are the *selective* ones. A unit that answers only to bags is zero for nine images of ten, so its
-# APoZ is 0.9. Nothing else in the layer may know bags as well. A count of zeros takes it for a dead one.
+# **What we saw.** The dead units sit together in one corner: silent, and without effect. Among the living the colours tell
+# more than the height. The seldom speakers are the *selective* ones: they answer to few classes. In the CNN their contribution is a
+# little lower, in the MLP hardly: a unit that is zero for 80% of the images may move the next layer as much as one that always
+# speaks.
+#
+# And now look who pays. APoZ takes the units that few images use, so it takes those that serve an unusual class: the sandals.
+# Random takes a part of everything, and no class falls as deep. The reversed order takes the units that speak for nearly everything,
+# and the shirts go, which need fine distinctions from four similar classes. An average over all the images does not see
+# a class that is one tenth of them.
 #
 # So APoZ answers one question well, *is this unit dead?*, and another one badly, *which living unit matters least?* The
-# contribution asks how loud and who listens, and it stays at or above random until little is left.
+# contribution asks how loud and who listens, and it is the best of these scores, or level with the best.
 #
 # ### Experiment: and after fine-tuning?
 #
@@ -1038,9 +1091,9 @@ for name in RELU:
 # Beyond that point APoZ ranks living units, and there it did no better than random here, or worse.
 #
 # (b) APoZ counts how often a unit speaks, not how loud it is nor who listens. A unit that answers only one class is silent for
-# the nine others, so its APoZ is about 0.9, but for its class it may be the only one that knows. A measurement: the
-# contribution (root mean square of the output times the norm of the outgoing weights), or the selectivity by class, or the accuracy by
-# class before and after its removal, or simply the loss with this unit alone removed.
+# the nine others, so its APoZ is about 0.9, but for its class it may be one of the few that know. If many such units go, that class
+# is lost (the sandals in our MLP). A measurement: the accuracy by class before and after the removal, or the selectivity, or the
+# contribution (root mean square of the output times the norm of the outgoing weights), or the loss with this unit alone removed.
 #
 # (c) The rebuilt one: it is the network that will run. In the masked one only the filters are zero, and BatchNorm still puts out a
 # constant, ReLU(β − γμ/σ), which the next layer reads. If the scale and the shift are zeroed too, or the channel is zeroed
@@ -1115,6 +1168,13 @@ if folder := os.environ.get("LABKIT_RECORD"):
             name: {key_of(way): by_percent(ratios, values) for (other, way), values in choice.items() if other == name}
             for name in RELU
         },
+        "by_class": {
+            key_of(way): {key_of(CLASS_NAMES[c]).replace("/", "_"): summary([run[c] for run in rows_]) for c in range(10)}
+            for way, rows_ in by_class.items()
+        },
+        "part_times": {
+            f"{way}_{kind}": round(part_times[way, kind].median / part_times["whole", kind].median, 6) for way, kind in part_times
+        },
         "related": {name: {q: summary(values) for (other, q), values in related.items() if other == name} for name in RELU},
         "finetuned": {
             name: {
@@ -1146,7 +1206,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
 #   of them.
 # - **APoZ finds dead units, and no more.** In the CNN's first linear layer a fifth is dead and goes free of charge. Our convolutions
 #   have no dead channel, and in the MLP APoZ chooses worse than random.
-# - **Often is not loud.** Units that seldom speak are selective ones, and some of them matter much.
+# - **Seldom is not useless.** Units that seldom speak are selective ones. Remove them, and an unusual class pays.
 # - **Removing is exact.** Filter, BatchNorm and the input of the next layer go together, and the rebuilt network
 #   computes what the masked one does, if the mask stands behind BatchNorm and ReLU.
 # - **A removed channel saves twice**, in its layer and in the next one, and time as well. A masked one saves nothing.
