@@ -5,7 +5,7 @@
 #
 # A ReLU that puts out zero says nothing. Some units say nothing for nearly every image. Hu et al. (2016) count how often,
 # and remove those units. In this lab you count, you choose, and you *remove*: no mask this time, but a smaller network.
-# Then you measure whether counting silence is a good way to choose. The answer will surprise you in one of two networks.
+# Then you measure whether counting silence is a good way to choose. The answer is not the same in our two networks.
 #
 # | you build | it answers |
 # |---|---|
@@ -115,7 +115,7 @@ from solutions.lab07_activations import apoz
 # %% tags=["visible-check"]
 maps = torch.tensor([
     [[[0.0, 3.0]], [[1.0, 2.0]]],  # image 0: the map of channel 0, then that of channel 1
-    [[[0.0, 0.0]], [[4.0, 0.0]]],  # image 1
+    [[[0.0, 0.0]], [[4.0, 5.0]]],  # image 1
 ])  # N = 2, C = 2, H = 1, W = 2
 result = apoz(maps)
 assert isinstance(result, torch.Tensor), f"You returned {result!r}: return a tensor with one number for each channel."
@@ -124,11 +124,11 @@ assert result.shape == (2,), (
     "Is it []? Then the channels were averaged too. Is it [2, 1, 2]? Then you averaged over the images only.\n"
     "Is it [2, 2]? Then each image has a number of its own."
 )
-assert result.tolist() == [0.75, 0.25], (
-    f"You returned {result.tolist()}; channel 0 has 3 zeros of 4, channel 1 has 1 of 4: [0.75, 0.25].\n"
-    "Is it [0.25, 0.75]? Then you counted what is not zero. Is it [0.25, 0.75] or [0.5, 0.0] for another reason? The first: "
-    "rows are images. The second: you asked for maps that are silent everywhere.\n"
-    "Is it [3, 1]? Then you did not divide. Is it [75, 25]? Then it is percent."
+assert result.tolist() == [0.75, 0.0], (
+    f"You returned {result.tolist()}; channel 0 has 3 zeros of 4 entries, channel 1 has none: [0.75, 0.0].\n"
+    "Is it [0.25, 1.0]? Then you counted what is not zero. Is it [0.25, 0.5]? Then you took the images for the channels.\n"
+    "Is it [0.5, 0.0]? Then you asked for maps that are silent everywhere.\n"
+    "Is it [3.0, 0.0] or [1.5, 0.0]? Then you did not divide by all the entries. Is it [75.0, 0.0]? Then it is percent."
 )
 assert apoz(torch.tensor([[0.0], [-1.0], [2.0], [5.0]])).tolist() == [0.25], (
     "A linear layer, four images, one unit with the outputs 0, -1, 2, 5: one of four is zero. A negative number is not zero."
@@ -724,8 +724,8 @@ rebuilt = {s: rebuild(model, CNN_CHAIN, kept[s]) for s in cuts}
 masked = {s: zeroed(model, CNN_CHAIN, kept[s], True) for s in cuts[1:]}
 with torch.no_grad():
     versions = {("rebuilt", s): rebuilt[s] for s in cuts} | {("masked", s): masked[s] for s in cuts[1:]}
-    times = compare({key: lambda m=m: m(batch) for key, m in versions.items()}, repeats=25)
-    single = compare({key: lambda m=m: m(batch[:1]) for key, m in versions.items()}, repeats=25, calls=3)
+    times = compare({key: lambda m=m: m(batch) for key, m in versions.items()}, repeats=25, device=device)
+    single = compare({key: lambda m=m: m(batch[:1]) for key, m in versions.items()}, repeats=25, calls=3, device=device)
 cost = {
     "weights": [count_parameters(rebuilt[s]) for s in cuts],
     "MACs": [count_macs(rebuilt[s], image_shape) for s in cuts],
@@ -749,7 +749,7 @@ with torch.no_grad():
         (way, kind): part for way, m in (("whole", rebuilt[0]), ("masked", masked[0.75]), ("rebuilt", rebuilt[0.75]))
         for kind, part in parts_of(m).items()
     }
-    part_times = compare({key: lambda part=part: [layer(x) for layer, x in part] for key, part in pieces.items()}, repeats=25)
+    part_times = compare({key: lambda part=part: [layer(x) for layer, x in part] for key, part in pieces.items()}, repeats=25, device=device)
 
 fig, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
 x = [100 * s for s in cuts]
@@ -776,10 +776,10 @@ for kind, title in (("conv", "convolutions"), ("pool", "poolings")):
 # %% [markdown]
 # **What we saw.** The formula and the counting agree to the last weight. The rebuilt network is smaller, and faster, with
 # no special kernel and no sparse format. That is the good side of removing whole channels. The masked one keeps all its
-# MACs, and its convolutions take as long as before: a zero channel is multiplied like any other. Is your red curve
-# falling all the same? Ours does a little, for 64 images. The last lines say where: in the *pooling*. To find the largest of
-# four numbers the processor guesses the result of each comparison, and where all are zero it guesses right. So measure the
-# parts before you praise a mask.
+# MACs, and its convolutions take as long as before: a zero channel is multiplied like any other. Does its time fall
+# all the same? On our CPU it does. The last lines say where: in the *pooling*. A likely reason: to find the largest of four numbers
+# the processor guesses the result of each comparison, and where all are zero it guesses right. So measure the parts
+# before you praise a mask.
 #
 # Two details. Weights and MACs fall faster than the share of channels: with half the channels everywhere a middle layer
 # has half the outputs *and* half the inputs, a quarter is left. And the time does not follow the MACs exactly: a call
@@ -863,7 +863,7 @@ for name in RELU:
 # %% [markdown]
 # **What we saw.** In the CNN, APoZ does what it promises, up to the dotted line: the dead fifth goes, and the accuracy does not
 # move. (It cannot: the outputs of a dead unit are zero. L1 gets there as well, but it knows nothing of the images.) Behind
-# the line APoZ has to choose among units that speak, and its advantage ends. At the right it is *below random*.
+# the line APoZ has to choose among units that speak. Its lead over random shrinks, and at high ratios it is *below random*.
 #
 # In the MLP hardly any unit is dead, and APoZ loses to random at nearly every ratio. Counting zeros is not just useless
 # there. It picks units that matter. And the reversed order is bad as well: so it is not that the
@@ -962,11 +962,11 @@ for (name, quantity), values in related.items():
 #
 # And now look who pays. APoZ takes the units that few images use, so it takes those that serve an unusual class: the sandals.
 # Random takes a part of everything, and no class falls as deep. The reversed order takes the units that speak for nearly everything,
-# and the shirts go, which need fine distinctions from four similar classes. An average over all the images does not see
+# and the shirts go, a class that is easily taken for one of four others. An average over all the images hardly sees
 # a class that is one tenth of them.
 #
 # So APoZ answers one question well, *is this unit dead?*, and another one badly, *which living unit matters least?* The
-# contribution asks how loud and who listens, and it is the best of these scores, or level with the best.
+# contribution asks how loud and who listens. In the MLP it is the best of the four scores, or level with the best.
 #
 # ### Experiment: and after fine-tuning?
 #

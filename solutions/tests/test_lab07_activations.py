@@ -24,7 +24,7 @@ from solutions.lab07_activations import (
 )
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64]
-quick = settings(deadline=None, max_examples=40)
+quick = settings(deadline=None, max_examples=30)
 
 
 def normal(*shape, seed=0, dtype=torch.float32):
