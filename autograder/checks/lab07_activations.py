@@ -293,7 +293,7 @@ def ties(lab, rng):
     dead = torch.tensor([0, 1, 0, 2, 0, 1, 0, 2, 1, 0])[torch.randperm(10, generator=rng)]
     return {
         "all equal": lab.select_channels(torch.full((9,), 0.5), 0.34),
-        "many equal, integers": lab.select_channels(dead, 0.3),
+        "many equal, integers": lab.select_channels(dead.clone(), 0.3),
         "many equal, more removed": lab.select_channels(dead.double(), 0.6),
     }
 

@@ -287,7 +287,7 @@ for model, values in zip(networks["cnn"], silence["cnn"]):
         changes.setdefault(title, []).append((zero[:100] != zero[100:]).float().mean().item())
         always_silent.setdefault(title, []).append((values[layer] == 1).float().mean().item())
 for title in share_of_zeros:
-    print(f"{title:18}: zeros {in_percent(share_of_zeros[title])}; of all places, zero for one image and not for another "
+    print(f"{title:18}: zeros {in_percent(share_of_zeros[title])}; places that are zero in one of two images and not in the other "
           f"{in_percent(changes[title])}; channels silent on all {len(seen):,} images {in_percent(always_silent[title])}")
 
 # %% [markdown]
@@ -1041,8 +1041,8 @@ print("nothing cut: " + "   ".join(f"{name.upper()} {in_percent([after[name, 'co
 # the printed spreads. Mittal et al. (2018) saw the same in large networks and called it plasticity: after retraining, randomly
 # chosen filters do about as well.
 #
-# In the MLP the choice still matters after fine-tuning, and APoZ is the worst of the three. What it throws away, the short
-# training does not find again.
+# In the MLP the choice still matters after fine-tuning once half of the units are gone, and APoZ is the worst of the three.
+# What it throws away, the short training does not find again.
 #
 # ## Part 4 · The test images
 #
