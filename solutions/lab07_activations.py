@@ -84,7 +84,7 @@ def collect_apoz(
 
         return count
 
-    modes = [(module, module.training) for module in model.modules()]
+    was_training = {module: module.training for module in model.modules()}
     handles = [modules[name].register_forward_hook(counter(name)) for name in names]
     try:
         model.eval()
@@ -94,8 +94,8 @@ def collect_apoz(
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
+        for module, mode in was_training.items():
+            module.training = mode
     return {name: (zeros[name].double() / entries[name]).float() for name in names}
 
 
