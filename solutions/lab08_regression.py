@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -107,26 +108,26 @@ def lasso_betas(contributions: torch.Tensor, targets: torch.Tensor, penalty: flo
         )
     a = contributions.flatten(1)  # in, N * out: the columns of the regression, as rows
     rows = a.shape[1]
-    gram = (a @ a.t() / rows).double().cpu()  # in, in
-    linear = (a @ targets.flatten() / rows).double().cpu()  # in
-    beta = torch.zeros_like(linear)
-    slope = linear.clone()  # -(gradient of the squared part) at beta
+    gram = (a @ a.t() / rows).double().cpu().numpy()  # in, in
+    slope = (
+        (a @ targets.flatten() / rows).double().cpu().numpy()
+    )  # in: minus the gradient of the squared part
+    small = 1e-8 * targets.double().square().mean().sqrt().item()
+    beta = np.zeros(len(gram))
     for _ in range(10_000):
-        largest = 0.0
+        largest = 0.0  # change of beta_c * sqrt(G_cc) in this round
         for c in range(len(beta)):
-            curvature = gram[c, c].item()
-            if curvature == 0:
+            if gram[c, c] == 0:
                 continue
-            old = beta[c].item()
-            free = slope[c].item() + curvature * old  # what channel c explains of the rest
-            new = max(abs(free) - penalty, 0.0) / curvature * (1 if free > 0 else -1)  # soft threshold
-            if new != old:
+            free = slope[c] + gram[c, c] * beta[c]  # f_c: what channel c could explain of the rest
+            new = np.sign(free) * max(abs(free) - penalty, 0.0) / gram[c, c]  # soft threshold
+            if new != beta[c]:
+                largest = max(largest, abs(new - beta[c]) * gram[c, c] ** 0.5)
+                slope -= (new - beta[c]) * gram[c]
                 beta[c] = new
-                slope -= (new - old) * gram[c]
-                largest = max(largest, abs(new - old) * curvature**0.5)
-        if largest <= 1e-9 * targets.double().square().mean().sqrt().item():
+        if largest <= small:
             break
-    return beta.to(contributions)
+    return torch.from_numpy(beta).to(contributions)
 
 
 def search_penalty(
