@@ -137,22 +137,24 @@ def search_penalty(
 
     Args:
         solve: solve(penalty) returns the factors beta, shape [in], for a penalty; the same penalty gives the same
-            factors. A channel is left when its factor is not exactly 0. With a larger penalty fewer channels are left, or as many, with
-            few exceptions.
+            factors. A channel is left when its factor is not exactly 0. With a larger penalty fewer channels are
+            left, or as many, with few exceptions.
         count: how many channels may be left, at least 0.
         highest: a penalty, above 0, at which no more than `count` channels are left.
         tolerance: relative width, above 0, at which the search may stop.
 
     Returns:
-        (penalty, beta) with 0 <= penalty <= highest (a float) and beta = solve(penalty). Where the search meets a penalty that leaves
-        exactly `count` channels, it returns that one (any such penalty is right). Otherwise fewer are left, and
-        at the penalty minus `tolerance * highest`, or closer, more than `count` were left: then several
-        channels leave at the same penalty. If already solve(0.0) leaves no more than `count`, the penalty is 0.0.
+        (penalty, beta) with 0 <= penalty <= highest (a float) and beta = solve(penalty). Where the search meets a
+        penalty that leaves exactly `count` channels, it returns that one (any such penalty is right). Otherwise
+        fewer are left, and at the penalty minus `tolerance * highest`, or closer, more than `count` were left: then
+        several channels leave at the same penalty. If already solve(0.0) leaves no more than `count`, the penalty
+        is 0.0.
 
     `solve` is expensive: it is called at most 50 times.
 
     Raises:
-        ValueError: if `count` is negative, `highest` or `tolerance` is not above 0, or solve(highest) leaves more than `count`.
+        ValueError: if `count` is negative, `highest` or `tolerance` is not above 0 (NaN is not), or solve(highest)
+            leaves more than `count`.
 
     Source: He, Zhang and Sun (2017), section 3.1, raise lambda until c' channels are left; their code bisects.
     """
@@ -188,9 +190,10 @@ def reconstruct_weights(patches: torch.Tensor, targets: torch.Tensor) -> torch.T
 
     Returns:
         W', shape [out, kept, kh, kw], dtype and device of `patches`: it minimises the sum of the squares of
-        Y - (X as a matrix [N, kept * kh * kw]) @ (W' as a matrix [out, kept * kh * kw])^T. There is no intercept. Where several
-        weights are minimal (fewer samples than weights of an output; a channel that is zero in every sample; two channels that are equal), any of
-        them is right, as long as every entry is finite. The arguments are unchanged.
+        Y - (X as a matrix [N, kept * kh * kw]) @ (W' as a matrix [out, kept * kh * kw])^T. There is no intercept.
+        Where several weights are minimal (fewer samples than weights of an output; a channel that is zero in every
+        sample; two channels that are equal), any of them is right, as long as every entry is finite. The arguments
+        are unchanged.
 
     Raises:
         ValueError: if `patches` does not have four dimensions, `targets` does not have two, or they differ in N.
@@ -234,10 +237,10 @@ def regression_prune(
         new_weight: their weights, shape [out, len(kept), kh, kw].
 
     A round takes the weights as they are (`weight` at first; later those of the round before, with zeros in the
-    slices of the channels that have left), divides the slice W[:, c] of every channel by its Frobenius norm (a slice of zeros
-    stays zero), and calls `contribute` with *all* the patches and these weights, once. The channels whose beta is not exactly 0 are
-    left. Then `reconstruct` is called, once, with the patches of these channels, ascending. What it returns
-    are the weights: the factors beta only choose. The arguments are unchanged.
+    slices of the channels that have left), divides the slice W[:, c] of every channel by its Frobenius norm (a slice
+    of zeros stays zero), and calls `contribute` with *all* the patches and these weights, once, and `choose`, once.
+    The channels whose beta is not exactly 0 are left. Then `reconstruct` is called, once, with the patches of these
+    channels, ascending. What it returns are the weights: the factors beta only choose. The arguments are unchanged.
 
     Raises:
         ValueError: if `counts` is empty, holds an entry below 1, or rises. Nothing has been called then.
@@ -281,7 +284,8 @@ def prune_in_order(
         {layer name: kept}, in the order of `layers`.
 
     For each layer: inputs as the pruned network gives them now, targets of the original network, prune,
-    write. Each of the four is called exactly once for each layer, `write` of a layer before `read_inputs` of the next.
+    write. Each of the four is called exactly once for each layer, `write` of a layer before `read_inputs` of the
+    next.
 
     Raises:
         ValueError: if a layer is named twice. Nothing has been called then.
