@@ -469,9 +469,9 @@ def search_by_steps(solve, count, highest, tolerance=1e-4):
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
-    penalty, step, calls = 0.0, tolerance * highest, 0
+    penalty, step, calls = 0.0, 10 * tolerance * highest, 0
     beta = solve(0.0)
-    while int((beta != 0).sum()) > count and calls < 12_000:
+    while int((beta != 0).sum()) > count and calls < 1500:
         penalty, calls = min(penalty + step, highest), calls + 1
         beta = solve(penalty)
     return penalty, beta

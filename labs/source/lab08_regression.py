@@ -196,7 +196,11 @@ assert isinstance(result, torch.Tensor) and result.shape == (2, 3, 2), (
     f"You returned {result!r}: two channels, three samples and two outputs give the shape [2, 3, 2]. "
     "(Is it [3, 2]? Then you added up over the channels.)"
 )
-assert result[0].tolist() == [[2.0, -2.0], [1.0, -1.0], [0.0, 0.0]] and result[1].tolist() == [[30.0, 0.0], [10.0, 0.0], [50.0, 0.0]], (
+assert result[0].tolist() == [[2.0, -2.0], [1.0, -1.0], [0.0, 0.0]] and result[1].tolist() == [
+    [30.0, 0.0],
+    [10.0, 0.0],
+    [50.0, 0.0],
+], (
     f"Channel 0 adds [[2, -2], [1, -1], [0, 0]] and channel 1 adds [[30, 0], [10, 0], [50, 0]]; you returned {result.tolist()}.\n"
     "Are the right numbers there, in other places? Then the dimensions stand in another order: channel, sample, output."
 )
@@ -283,8 +287,11 @@ for ax, layer in zip(axes, LAYERS):
     label_axes(ax, x="channel", x_unit="number", y="channel", y_unit="number", title=layer)
     ax.grid(visible=False)
 fig.colorbar(picture, ax=axes, label="correlation (−1 to 1)", shrink=0.9)
-show(fig, alt="Three square matrices of correlations between the parts of channels, for conv2, conv3 and fc1. The diagonal is "
-     "1; outside it, many entries of conv2 and conv3 are clearly different from zero.")
+show(
+    fig,
+    alt="Three square matrices of correlations between the parts of channels, for conv2, conv3 and fc1. The diagonal is "
+    "1; outside it, many entries of conv2 and conv3 are clearly different from zero.",
+)
 for layer in LAYERS:
     sizes = [outside_the_diagonal(overlap(tasks[seed, layer])).abs().mean().item() for seed in SEEDS]
     print(f"{layer}: mean size of the correlation between two channels {np.mean(sizes):.2f} ± {np.std(sizes, ddof=1):.2f}")
@@ -343,7 +350,9 @@ second = torch.tensor([[0.0, 0.0], [2.0, 0.0]])  # G = 4 / 4 = 1
 targets = torch.tensor([[8.0, 0.0], [-6.0, 0.0]])  # the slopes are 32 / 4 = 8 and -12 / 4 = -3
 contributions = torch.stack([first, second])
 result = lasso_betas(contributions, targets, 2.0)
-assert isinstance(result, torch.Tensor) and result.shape == (2,), f"You returned {result!r}: return one factor for each channel."
+assert isinstance(result, torch.Tensor) and result.shape == (2,), (
+    f"You returned {result!r}: return one factor for each channel."
+)
 by_hand = [round(value, 4) for value in result.tolist()]
 assert by_hand == [1.5, -1.0], (
     f"With G = (4, 1), the slopes 8 and -3 and the penalty 2 the factors are 1.5 and -1.0, and you returned {by_hand}.\n"
@@ -447,6 +456,7 @@ print("search_penalty: the visible checks pass")
 # channel. We multiply $W$ by a factor, and count the channels that one and the same λ leaves, with and without dividing
 # each $W_c$ by its norm.
 
+
 # %% tags=["experiment"]
 def unit(weight):
     """The weight with every channel's slice divided by its Frobenius norm."""
@@ -481,16 +491,33 @@ for seed in tqdm(SEEDS, desc="scale"):
 fig, axes = plt.subplots(1, 2, figsize=(11, 4))
 for channel in range(path.shape[1]):
     axes[0].plot(100 * shares, path[:, channel], color=COLOURS["blue"], linewidth=1, alpha=0.7)
-label_axes(axes[0], x="penalty", x_unit="% of the highest", y="factor β", y_unit="norm of its weights", title="conv2, each line a channel")
+label_axes(
+    axes[0],
+    x="penalty",
+    x_unit="% of the highest",
+    y="factor β",
+    y_unit="norm of its weights",
+    title="conv2, each line a channel",
+)
 for (name, counts), colour in zip(left_over.items(), ("vermilion", "blue")):
     curve(axes[1], scales, counts, label=f"weights {name}", colour=colour)
 axes[1].set_xscale("log")
 axes[1].set_yticks(range(0, 17, 4))
-label_axes(axes[1], x="all weights multiplied by", x_unit="factor", y="left at one penalty", y_unit="channels of 16", title="the same network, rescaled")
+label_axes(
+    axes[1],
+    x="all weights multiplied by",
+    x_unit="factor",
+    y="left at one penalty",
+    y_unit="channels of 16",
+    title="the same network, rescaled",
+)
 axes[1].legend(loc="center right")
-show(fig, alt="Left: sixteen factors against the penalty; they shrink, and one after another reaches zero and stays there. Right: channels "
-     "left at a fixed penalty against a factor on the weights. As they are, the count climbs to nearly all for large factors; divided by "
-     "their norms it is constant.")
+show(
+    fig,
+    alt="Left: sixteen factors against the penalty; they shrink, and one after another reaches zero and stays there. Right: channels "
+    "left at a fixed penalty against a factor on the weights. As they are, the count climbs to nearly all for large factors; divided by "
+    "their norms it is constant.",
+)
 
 # %% [markdown]
 # **What we saw.** Left: the lines fall, and one after another reaches zero exactly. That is the Lasso's gift: it does
@@ -548,7 +575,9 @@ assert torch.allclose(result.flatten(1), torch.tensor([[2.0, 3.0], [0.0, 1.0]]),
     "(Is it (2, 0) and (3, 1)? Then inputs and outputs are exchanged.)"
 )
 assert result.dtype == torch.float32, f"The patches are float32 and your weights {result.dtype}."
-x = torch.tensor([[1.0, 0.0, 2.0], [2.0, 0.0, 1.0], [3.0, 0.0, 5.0], [1.0, 0.0, 1.0]]).reshape(4, 3, 1, 1)  # channel 1 is dead
+x = torch.tensor([[1.0, 0.0, 2.0], [2.0, 0.0, 1.0], [3.0, 0.0, 5.0], [1.0, 0.0, 1.0]]).reshape(
+    4, 3, 1, 1
+)  # channel 1 is dead
 y = torch.tensor([[1.0], [2.0], [0.0], [3.0]])
 result = reconstruct_weights(x, y)
 lost = (y - x.flatten(1) @ result.flatten(1).t()).square().sum().item()
@@ -659,23 +688,42 @@ for values, colour, name in zip(crowd[0], ("black", "green"), ("old weights", "r
 for place, rule in enumerate(rules):
     height = -60 - 75 * place
     ax.plot(marks[0, rule], [height, height], color=COLOURS[COLOUR[rule]], linewidth=1)
-    ax.scatter(marks[0, rule], [height, height], color=COLOURS[COLOUR[rule]], marker=MARKERS[list(COLOURS).index(COLOUR[rule])], label=rule, zorder=3)
+    ax.scatter(
+        marks[0, rule],
+        [height, height],
+        color=COLOURS[COLOUR[rule]],
+        marker=MARKERS[list(COLOURS).index(COLOUR[rule])],
+        label=rule,
+        zorder=3,
+    )
 ax.set_xscale("log")
 ax.axhline(0, color="grey", linewidth=0.8)
 ax.set_yticks(range(0, 1001, 250))
-label_axes(ax, x="error", x_unit="part of the output's squares", y="choices", y_unit="number", title="conv2 of the first network, 8 of 16 channels kept")
+label_axes(
+    ax,
+    x="error",
+    x_unit="part of the output's squares",
+    y="choices",
+    y_unit="number",
+    title="conv2 of the first network, 8 of 16 channels kept",
+)
 ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-show(fig, alt="Two histograms of the errors of all 12,870 choices, on a logarithmic scale. The one after least squares lies about a factor of ten "
-     "to the left of the one with old weights. Five rules are marked below: each is joined from its error with old weights to that after "
-     "least squares.")
+show(
+    fig,
+    alt="Two histograms of the errors of all 12,870 choices, on a logarithmic scale. The one after least squares lies about a factor of ten "
+    "to the left of the one with old weights. Five rules are marked below: each is joined from its error with old weights to that after "
+    "least squares.",
+)
 print(f"{'':16}better than this share of the choices, with rebuilt weights (three networks)")
 beats = {rule: [float(np.mean(crowd[seed][1] > marks[seed, rule][1])) for seed in SEEDS] for rule in rules}
 for rule in rules:
     print(f"{rule:16}", "  ".join(f"{100 * share:5.1f} %" for share in beats[rule]))
 typical = {way: [float(np.median(crowd[seed][i])) for seed in SEEDS] for i, way in enumerate(("old", "rebuilt"))}
 best = {way: float(crowd[0][i].min()) for i, way in enumerate(("old", "rebuilt"))}
-print(f"first network: typical choice {typical['old'][0]:.3f} with old weights, {typical['rebuilt'][0]:.3f} rebuilt; "
-      f"the best of all {best['old']:.3f} and {best['rebuilt']:.3f}")
+print(
+    f"first network: typical choice {typical['old'][0]:.3f} with old weights, {typical['rebuilt'][0]:.3f} rebuilt; "
+    f"the best of all {best['old']:.3f} and {best['rebuilt']:.3f}"
+)
 
 # %% [markdown]
 # **What we saw.** The two hills do not touch. Rebuilding moves a typical choice about ten times to the left, and the
@@ -696,6 +744,7 @@ print(f"first network: typical choice {typical['old'][0]:.3f} with old weights, 
 #
 # Now the errors on samples that were held out, in all three layers and at two ratios, and the accuracy of the network
 # in which *one* layer is pruned, on 1,000 images. Nothing is fine-tuned.
+
 
 # %% tags=["experiment"]
 class Rest(nn.Module):
@@ -735,18 +784,30 @@ for seed, layer in tqdm(list(itertools.product(SEEDS, LAYERS)), desc="layers"):
                 if rule in four:
                     model = copy.deepcopy(networks[seed])
                     write(model, layer, kept, new[way])
-                    scores.setdefault((layer, ratio, rule, way), []).append(accuracy(Rest(model, layer), features, labels[:1000]))
+                    scores.setdefault((layer, ratio, rule, way), []).append(
+                        accuracy(Rest(model, layer), features, labels[:1000])
+                    )
 
 fig, axes = plt.subplots(2, 3, figsize=(11.5, 6.6), sharex=True, sharey="row")
 for column, layer in enumerate(LAYERS):
-    for row, (values, factor, y, unit_of_y) in enumerate(((lost, 1, "error", "part lost"), (scores, 100, "validation accuracy", "%"))):
+    for row, (values, factor, y, unit_of_y) in enumerate(
+        ((lost, 1, "error", "part lost"), (scores, 100, "validation accuracy", "%"))
+    ):
         ax = axes[row, column]
         for way, colour, shift in zip(ways, ("black", "green"), (-0.12, 0.12)):
             for ratio, filled in (("half", True), ("a quarter", False)):
                 table = factor * np.array([values[layer, ratio, rule, way] for rule in four])  # rules, seeds
                 x = np.arange(4) + shift + (0 if filled else 0.06)
-                ax.errorbar(x, table.mean(1), table.std(1, ddof=1), fmt=MARKERS[list(COLOURS).index(colour)], capsize=3,
-                            color=COLOURS[colour], markerfacecolor=COLOURS[colour] if filled else "white", label=f"{way}, {ratio} kept")
+                ax.errorbar(
+                    x,
+                    table.mean(1),
+                    table.std(1, ddof=1),
+                    fmt=MARKERS[list(COLOURS).index(colour)],
+                    capsize=3,
+                    color=COLOURS[colour],
+                    markerfacecolor=COLOURS[colour] if filled else "white",
+                    label=f"{way}, {ratio} kept",
+                )
         if row == 0:
             ax.set_yscale("log")
         label_axes(ax, x="channels chosen by", x_unit="rule", y=y, y_unit=unit_of_y, title=layer if row == 0 else "")
@@ -757,16 +818,25 @@ for column, layer in enumerate(LAYERS):
             ax.set_xlabel("")
 handles, names = axes[0, 0].get_legend_handles_labels()
 fig.legend(handles, names, loc="outside lower center", ncols=4)
-show(fig, alt="Errors, above, and accuracies, below, of three layers for four rules, with old and rebuilt weights, half and a quarter of the "
-     "channels kept. In every panel the rebuilt points lie far below in error and far above in accuracy; the four rules differ much less.")
+show(
+    fig,
+    alt="Errors, above, and accuracies, below, of three layers for four rules, with old and rebuilt weights, half and a quarter of the "
+    "channels kept. In every panel the rebuilt points lie far below in error and far above in accuracy; the four rules differ much less.",
+)
 print("mean over the layers, half kept:    old weights           rebuilt")
 for rule in four:
     texts = [in_percent(np.mean([scores[layer, "half", rule, way] for layer in LAYERS], axis=0)) for way in ways]
     print(f"{rule:16} accuracy {texts[0]:>22} {texts[1]:>18}")
-ratio_of_norm = [lost[layer, ratio, "Lasso", "rebuilt"][seed] / lost[layer, ratio, "Lasso, no norm", "rebuilt"][seed]
-                 for layer in LAYERS for ratio in ratios for seed in SEEDS]
-print(f"error with norm / error without norm, rebuilt: {np.mean(ratio_of_norm):.2f} on average over layers, ratios and seeds "
-      f"(from {min(ratio_of_norm):.2f} to {max(ratio_of_norm):.2f})")
+ratio_of_norm = [
+    lost[layer, ratio, "Lasso", "rebuilt"][seed] / lost[layer, ratio, "Lasso, no norm", "rebuilt"][seed]
+    for layer in LAYERS
+    for ratio in ratios
+    for seed in SEEDS
+]
+print(
+    f"error with norm / error without norm, rebuilt: {np.mean(ratio_of_norm):.2f} on average over layers, ratios and seeds "
+    f"(from {min(ratio_of_norm):.2f} to {max(ratio_of_norm):.2f})"
+)
 
 # %% [markdown]
 # **What we saw.** From black to green is the large step, in every layer and for every rule, in error and in accuracy.
@@ -810,12 +880,17 @@ for ax, layer in zip(axes, LAYERS):
     curve(ax, sizes, unseen[layer], label="on held-out samples", colour="blue")
     ax.axvline(unknown, color="grey", linestyle=":")
     ax.set(xscale="log", yscale="log")
-    label_axes(ax, x="samples", x_unit="number", y="error", y_unit="part lost", title=f"{layer}: {unknown} weights an output")
+    label_axes(
+        ax, x="samples", x_unit="number", y="error", y_unit="part lost", title=f"{layer}: {unknown} weights an output"
+    )
     if layer != "conv2":
         ax.set_ylabel("")
 axes[0].legend(loc="lower right")
-show(fig, alt="Error against the number of samples, for three layers. Below the dotted line, where samples are as many as weights of an output, "
-     "the error on the fitted samples is nearly zero and that on held-out samples is large. With more samples the two approach each other.")
+show(
+    fig,
+    alt="Error against the number of samples, for three layers. Below the dotted line, where samples are as many as weights of an output, "
+    "the error on the fitted samples is nearly zero and that on held-out samples is large. With more samples the two approach each other.",
+)
 
 # %% [markdown]
 # **What we saw.** An output of the new layer has $9 c'$ weights (dotted). With fewer samples than that the fit is
@@ -880,7 +955,9 @@ def rebuild_as_ones(patches, targets):
 weight = torch.tensor([[3.0, 0.0, 0.0], [4.0, 0.5, 0.0]]).reshape(2, 3, 1, 1)
 patches = torch.tensor([[1.0, 4.0, 9.0], [1.0, -4.0, 9.0]]).reshape(2, 3, 1, 1)
 result = regression_prune(patches, torch.ones(2, 2), weight, [2, 1], contribute_and_note, choose_largest, rebuild_as_ones)
-assert isinstance(result, tuple) and len(result) == 2, f"You returned {result!r}: return the kept channels and their weights."
+assert isinstance(result, tuple) and len(result) == 2, (
+    f"You returned {result!r}: return the kept channels and their weights."
+)
 kept, new_weight = result
 first = seen_weights[0].flatten(1)
 assert torch.allclose(first, torch.tensor([[0.6, 0.0, 0.0], [0.8, 1.0, 0.0]]), atol=1e-4), (
@@ -913,6 +990,7 @@ print("regression_prune: the visible checks pass")
 # Half of the channels stay. *Once*: `counts` has one entry. *Four rounds*: the channels leave in four equal parts, and
 # the weights are rebuilt after each. The L1 choice and the greedy choice, both rebuilt, stand beside them.
 
+
 # %% tags=["experiment"]
 def plan(channels, rounds):
     """Counts that fall to half of the channels in equal parts."""
@@ -926,7 +1004,13 @@ for seed, layer in tqdm(list(itertools.product(SEEDS, LAYERS)), desc="in turn"):
     task = tasks[seed, layer]
     for name, counts in plans.items():
         kept, new = regression_prune(
-            task.patches, task.targets, task.weight, counts(task.weight.shape[1]), channel_contributions, by_lasso, reconstruct_weights
+            task.patches,
+            task.targets,
+            task.weight,
+            counts(task.weight.shape[1]),
+            channel_contributions,
+            by_lasso,
+            reconstruct_weights,
         )
         in_turn.setdefault((layer, name), []).append(task.error(kept, new))
     for rule in ("L1", "greedy"):
@@ -994,7 +1078,12 @@ def write_state(name, kept, weight):
 
 result = prune_in_order(["a", "b"], read_state, lambda name: torch.tensor([7.0]), halve, write_state)
 assert journal == [
-    "inputs of a", "prune a: inputs 1, targets 7", "write a", "inputs of b", "prune b: inputs 0.5, targets 7", "write b",
+    "inputs of a",
+    "prune a: inputs 1, targets 7",
+    "write a",
+    "inputs of b",
+    "prune b: inputs 0.5, targets 7",
+    "write b",
 ], (
     f"This is what you did: {journal}.\nDoes b get the input 1? Then it was read before a was written. Are input and target exchanged? "
     "Does anything happen twice, or not at all?"
@@ -1023,6 +1112,7 @@ print("prune_in_order: the visible checks pass")
 #
 # Which of the two mistakes is the worse one? Beside them stand cuts without any rebuilding, and random channels,
 # rebuilt in order.
+
 
 # %% tags=["experiment"]
 def prune_network(seed, rule, inputs="pruned", targets="original", rebuild_weights=True):
@@ -1068,13 +1158,22 @@ versions = {
     "Lasso, old weights": {"rule": "Lasso", "rebuild_weights": False},
     "L1, old weights": {"rule": "L1", "rebuild_weights": False},
 }
-whole = {(name, seed): prune_network(seed, **options) for (name, options), seed in
-         tqdm(list(itertools.product(versions.items(), SEEDS)), desc="networks")}
+whole = {
+    (name, seed): prune_network(seed, **options)
+    for (name, options), seed in tqdm(list(itertools.product(versions.items(), SEEDS)), desc="networks")
+}
 chain = {name: [output_errors(seed, whole[name, seed][0]) for seed in SEEDS] for name in versions}  # [seeds, layers]
-reached = {name: [accuracy(whole[name, seed][0], images, labels) for seed in SEEDS] for name in tqdm(versions, desc="accuracy")}
+reached = {
+    name: [accuracy(whole[name, seed][0], images, labels) for seed in SEEDS] for name in tqdm(versions, desc="accuracy")
+}
 
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.6))
-shown = {"as in the paper": "blue", "inputs of the original": "orange", "targets of the pruned": "vermilion", "L1, rebuilt": "purple"}
+shown = {
+    "as in the paper": "blue",
+    "inputs of the original": "orange",
+    "targets of the pruned": "vermilion",
+    "L1, rebuilt": "purple",
+}
 for name, colour in shown.items():
     curve(axes[0], range(3), chain[name], label=name, colour=colour)
 axes[0].set_xticks(range(3), list(LAYERS))
@@ -1087,12 +1186,25 @@ table = 100 * np.array([reached[name] for name in names])
 axes[1].errorbar(table.mean(1), range(len(names)), xerr=table.std(1, ddof=1), fmt="o", color=COLOURS["blue"], capsize=4)
 axes[1].axvline(100 * np.mean(dense), color="grey", linestyle=":", label="not pruned")
 axes[1].set_yticks(range(len(names)), names)
-label_axes(axes[1], x="validation accuracy", x_unit="%", y="network", y_unit="half of every layer kept", title="rebuilt networks, no fine-tuning")
+label_axes(
+    axes[1],
+    x="validation accuracy",
+    x_unit="%",
+    y="network",
+    y_unit="half of every layer kept",
+    title="rebuilt networks, no fine-tuning",
+)
 axes[1].legend(loc="center right")
-show(fig, alt="Left: error of the outputs of conv2, conv3 and fc1 for four ways to prune; as in the paper is lowest in the later layers. Right: "
-     "accuracies of the six networks with rebuilt weights, all two to four points below the unpruned one; greedy is highest.")
+show(
+    fig,
+    alt="Left: error of the outputs of conv2, conv3 and fc1 for four ways to prune; as in the paper is lowest in the later layers. Right: "
+    "accuracies of the six networks with rebuilt weights, all two to four points below the unpruned one; greedy is highest.",
+)
 for name in versions:
-    print(f"{name:24} accuracy {in_percent(reached[name])}   errors " + "  ".join(f"{layer} {value:.3f}" for layer, value in zip(LAYERS, np.mean(chain[name], axis=0))))
+    print(
+        f"{name:24} accuracy {in_percent(reached[name])}   errors "
+        + "  ".join(f"{layer} {value:.3f}" for layer, value in zip(LAYERS, np.mean(chain[name], axis=0)))
+    )
 for name in ("inputs of the original", "targets of the pruned"):
     points = 100 * (np.array(reached["as in the paper"]) - np.array(reached[name]))
     print(f"as in the paper against {name}, seed by seed: {', '.join(f'{point:+.1f}' for point in points)} points")
@@ -1114,6 +1226,7 @@ for name in ("inputs of the original", "targets of the pruned"):
 # in place of 16, 32 and 64. Then fine-tune briefly. Does it still matter how the channels were chosen, and how the
 # weights were made? At the end the test images, once.
 
+
 # %% tags=["experiment"]
 def rebuild(pruned, kept):
     """The small network without the zeros: filters, BatchNorm and input channels taken out."""
@@ -1134,7 +1247,11 @@ def rebuild(pruned, kept):
 finalists = ["as in the paper", "greedy, rebuilt", "L1, rebuilt", "random, rebuilt", "L1, old weights"]
 small = {(name, seed): rebuild(*whole[name, seed]) for name in finalists for seed in SEEDS}
 with torch.no_grad():
-    gap = max((small[name, seed](images[:200]) - whole[name, seed][0](images[:200])).abs().max().item() for name in finalists for seed in SEEDS)
+    gap = max(
+        (small[name, seed](images[:200]) - whole[name, seed][0](images[:200])).abs().max().item()
+        for name in finalists
+        for seed in SEEDS
+    )
 tuned = {}
 for name, seed in tqdm(list(small), desc="fine-tuning"):
     tuned[name, seed] = copy.deepcopy(small[name, seed])
@@ -1147,8 +1264,10 @@ test_dense = [accuracy(model, test_images, test_labels) for model in networks]
 test_before = {name: [accuracy(small[name, seed], test_images, test_labels) for seed in SEEDS] for name in finalists}
 test_after = {name: [accuracy(tuned[name, seed], test_images, test_labels) for seed in SEEDS] for name in finalists}
 
-sizes_of = {name: (count_parameters(model), count_macs(model, (1, 28, 28))) for name, model in
-            (("whole", networks[0]), ("small", small[finalists[0], 0]))}
+sizes_of = {
+    name: (count_parameters(model), count_macs(model, (1, 28, 28)))
+    for name, model in (("whole", networks[0]), ("small", small[finalists[0], 0]))
+}
 print(f"zeroed and rebuilt networks: the outputs differ by {gap:.0e} at most")
 for name, (parameters, macs) in sizes_of.items():
     print(f"{name}: {parameters:,} parameters, {macs:,} MACs")
@@ -1157,18 +1276,30 @@ fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
 for ax in axes:
     for values, colour, name in ((reached, "vermilion", "no fine-tuning"), (after, "blue", "fine-tuned for 47 steps")):
         table = 100 * np.array([values[finalist] for finalist in finalists])
-        ax.errorbar(np.arange(len(finalists)) + (0.08 if colour == "blue" else -0.08), table.mean(1), table.std(1, ddof=1),
-                    fmt=MARKERS[list(COLOURS).index(colour)], color=COLOURS[colour], capsize=4, label=name)
+        ax.errorbar(
+            np.arange(len(finalists)) + (0.08 if colour == "blue" else -0.08),
+            table.mean(1),
+            table.std(1, ddof=1),
+            fmt=MARKERS[list(COLOURS).index(colour)],
+            color=COLOURS[colour],
+            capsize=4,
+            label=name,
+        )
     ax.axhline(100 * np.mean(dense), color="grey", linestyle=":", label="not pruned")
     ax.set_xticks(range(len(finalists)), [name.replace(", ", ",\n").replace("in the", "in\nthe") for name in finalists])
     label_axes(ax, x="small network", x_unit="how it was made", y="validation accuracy", y_unit="%")
 axes[0].legend(loc="lower left")
 axes[1].set(ylim=(83.5, 91), ylabel="", title="the upper end, enlarged")
-show(fig, alt="Accuracy of five small networks before and after a short fine-tuning, whole and enlarged. Before it, the one with old weights is far "
-     "below the rebuilt ones; after it, it is still the lowest. The rebuilt ones hardly change.")
+show(
+    fig,
+    alt="Accuracy of five small networks before and after a short fine-tuning, whole and enlarged. Before it, the one with old weights is far "
+    "below the rebuilt ones; after it, it is still the lowest. The rebuilt ones hardly change.",
+)
 print(f"test accuracy, not pruned: {in_percent(test_dense)}")
 for name in finalists:
-    print(f"{name:18} validation {in_percent(reached[name])} → {in_percent(after[name])}   test {in_percent(test_before[name])} → {in_percent(test_after[name])}")
+    print(
+        f"{name:18} validation {in_percent(reached[name])} → {in_percent(after[name])}   test {in_percent(test_before[name])} → {in_percent(test_after[name])}"
+    )
 
 # %% [markdown]
 # **What we saw.** The small network has less than half of the parameters and about a quarter of the MACs. Why a
@@ -1232,16 +1363,34 @@ if folder := os.environ.get("LABKIT_RECORD"):
     record = {
         "made_by": "in labs/: LABKIT_RECORD=../data/results python source/lab08_regression.py",
         "unit": "accuracies, errors (part of the output's squares that is lost) and shares are fractions; sd over seeds (n - 1)",
-        "samples": {"least_squares": SAMPLES, "choice": FEW, "validation_images": len(images), "test_images": len(test_images)},
+        "samples": {
+            "least_squares": SAMPLES,
+            "choice": FEW,
+            "validation_images": len(images),
+            "test_images": len(test_images),
+        },
         "dense": summary(dense),
-        "overlap": {layer: summary([outside_the_diagonal(overlap(tasks[seed, layer])).abs().mean().item() for seed in SEEDS]) for layer in LAYERS},
-        "scale": {key_of(name): {f"{scale:g}".replace(".", "_"): summary(np.array(column) / 16) for scale, column in zip(scales, np.array(counts).T)}
-                  for name, counts in left_over.items()},
+        "overlap": {
+            layer: summary([outside_the_diagonal(overlap(tasks[seed, layer])).abs().mean().item() for seed in SEEDS])
+            for layer in LAYERS
+        },
+        "scale": {
+            key_of(name): {
+                f"{scale:g}".replace(".", "_"): summary(np.array(column) / 16)
+                for scale, column in zip(scales, np.array(counts).T)
+            }
+            for name, counts in left_over.items()
+        },
         "all_choices": {
             "number": len(every),
             "median": {way: summary(values) for way, values in typical.items()},
             "best_of_the_first_network": best,
-            "marks": {key_of(rule): {way: summary([marks[seed, rule][i] for seed in SEEDS]) for i, way in enumerate(("old", "rebuilt"))} for rule in rules},
+            "marks": {
+                key_of(rule): {
+                    way: summary([marks[seed, rule][i] for seed in SEEDS]) for i, way in enumerate(("old", "rebuilt"))
+                }
+                for rule in rules
+            },
             "beats": {key_of(rule): summary(beats[rule]) for rule in rules},
         },
         "layers": {
@@ -1259,14 +1408,27 @@ if folder := os.environ.get("LABKIT_RECORD"):
             for layer in LAYERS
         },
         "mean_over_layers_half": {
-            key_of(rule): {key_of(way): summary(np.mean([scores[layer, "half", rule, way] for layer in LAYERS], axis=0)) for way in ways} for rule in four
+            key_of(rule): {
+                key_of(way): summary(np.mean([scores[layer, "half", rule, way] for layer in LAYERS], axis=0)) for way in ways
+            }
+            for rule in four
         },
-        "norm_against_no_norm": {"mean": float(np.mean(ratio_of_norm)), "least": min(ratio_of_norm), "most": max(ratio_of_norm)},
+        "norm_against_no_norm": {
+            "mean": float(np.mean(ratio_of_norm)),
+            "least": min(ratio_of_norm),
+            "most": max(ratio_of_norm),
+        },
         "samples_needed": {
-            layer: {str(size): {"seen": summary(np.array(seen[layer])[:, i]), "unseen": summary(np.array(unseen[layer])[:, i])} for i, size in enumerate(sizes)}
+            layer: {
+                str(size): {"seen": summary(np.array(seen[layer])[:, i]), "unseen": summary(np.array(unseen[layer])[:, i])}
+                for i, size in enumerate(sizes)
+            }
             for layer in LAYERS
         },
-        "in_turn": {layer: {key_of(name): summary(in_turn[layer, name]) for name in ("L1", "once", "four rounds", "greedy")} for layer in LAYERS},
+        "in_turn": {
+            layer: {key_of(name): summary(in_turn[layer, name]) for name in ("L1", "once", "four rounds", "greedy")}
+            for layer in LAYERS
+        },
         "order": {
             key_of(name): {"accuracy": summary(reached[name])}
             | {layer: summary(column) for layer, column in zip(LAYERS, np.array(chain[name]).T)}
