@@ -36,9 +36,7 @@ def to_csr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrix[rows, columns], columns.astype(np.int32), row_starts.astype(np.int32)
 
 
-def csr_matvec(
-    values: np.ndarray, columns: np.ndarray, row_starts: np.ndarray, x: np.ndarray
-) -> np.ndarray:
+def csr_matvec(values: np.ndarray, columns: np.ndarray, row_starts: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Multiply a CSR matrix by a vector, touching the stored entries only.
 
     Args:
@@ -177,7 +175,9 @@ def pack_two_four(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     zero = groups == 0
     if ((~zero).sum(axis=1) > 2).any():
         raise ValueError("a group of four columns has more than two nonzeros: the pattern is not 2:4")
-    places = np.argsort(zero, axis=1, kind="stable")[:, :2]  # G, 2: nonzeros first, then the lowest free places
+    places = np.argsort(zero, axis=1, kind="stable")[
+        :, :2
+    ]  # G, 2: nonzeros first, then the lowest free places
     places = np.sort(places, axis=1)  # p < q
     values = np.take_along_axis(groups, places, axis=1).reshape(rows, cols // 2)
     codes = np.zeros(len(groups) + len(groups) % 2, dtype=np.uint8)  # even number of groups
