@@ -1125,16 +1125,18 @@ for panel in panels:
 # *CSR with 64 columns* begins below dense, in spite of fewer multiply-adds: dense code streams through memory and uses
 # wide vector instructions, and CSR jumps to where each column number points. It pays at a high sparsity only.
 #
-# *CSR with one column* does better, and now the width of the index matters. Each stored number is read once and used
-# once, so the time goes into reading the matrix, and bytes count. Compare where the two CSR curves cross the line with
-# their break-even in bytes, 50% and 67%. For `fc1` on the right they cross later. This matrix is so small that it stays
-# in a cache near the processor; reading is cheap there, and the jumps are not.
+# *CSR with one column* does better. Each stored number is read once and used once, so the time goes into reading the
+# matrix, and bytes count: compare where CSR with 32-bit indices crosses the line with its break-even in bytes, 50%. For
+# `fc1` on the right it crosses later. That matrix is so small that it stays in a cache near the processor; reading is
+# cheap there, and the jumps are not. And 64-bit indices are slower than their bytes explain. The documentation of
+# `crow_indices` tells why: Intel's library MKL, which does this product, takes 32-bit indices, and others must
+# be cast down first. Look into what you measure.
 #
 # *Blocks* need fewer indices, and inside a block nothing jumps. Whether that helps is for your figure to say: it
 # depends on the code behind it, and the sparsity must be pruned in blocks, which costs accuracy (Lab 2).
 #
 # So a break-even in bytes predicts a break-even in time only where the product is a matter of reading the matrix.
-# Elsewhere it comes much too early, and only a clock tells. Lab 14 asks the same of GPUs.
+# Elsewhere it comes too early, and only a clock tells. Lab 14 asks the same of GPUs.
 #
 # ### Experiment: why one thread?
 #
