@@ -323,7 +323,7 @@ def a_size_that_is_no_line(lab, rng):
 @check("break_even_sparsity", tolerance=close(1e-9, 1e-12))
 def never_and_always(lab, rng):
     """None where the format never pays, 0.0 where it pays without a zero, 1.0 where it pays for zeros only."""
-    n = integers(rng, 20, 300, 1)[0]
+    n = integers(rng, 120, 300, 1)[0]
     return {
         "never": lab.break_even_sparsity(lambda k: 4 * n + 1 + k, n, 4 * n),
         "always": lab.break_even_sparsity(lambda k: 2 * k, n, 4 * n),

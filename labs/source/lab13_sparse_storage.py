@@ -103,8 +103,6 @@ print(f"fc1: {SHAPE[0]} x {SHAPE[1]} = {ENTRIES:,} weights, {layers[0].numpy().n
 # %% [markdown]
 # ## Part 1 · Compressed sparse rows
 #
-# ### Exercise to_csr
-#
 # Write down the nonzeros row after row, and for each one its column. The row need not be written for each nonzero: it
 # is enough to know where each row begins. With $v$ = `values`, $c$ = `columns` and $p$ = `row_starts`:
 #
@@ -119,16 +117,8 @@ print(f"fc1: {SHAPE[0]} x {SHAPE[1]} = {ENTRIES:,} weights, {layers[0].numpy().n
 #     0 7 1 0        row_starts  0 2 2 4
 # ```
 #
-# Row 0 owns the entries 0 and 1, row 1 owns none (2 to 2), and row 2 owns the entries 2 and 3.
-#
-# The next cell reads the format: `from_csr` is given. Read it before you write the other direction.
-#
-# <details><summary>Hint</summary>
-#
-# `np.nonzero` returns the row numbers and the column numbers of the nonzeros, in row-major order. Two tools turn row
-# numbers into row starts: `np.bincount` with `minlength`, and `np.cumsum`.
-#
-# </details>
+# Row 0 owns the entries 0 and 1, row 1 owns none (2 to 2), and row 2 owns the entries 2 and 3. The next cell reads the
+# format; it is given. Read it before you write the other direction.
 
 # %%
 def from_csr(values, columns, row_starts, cols):
@@ -139,6 +129,19 @@ def from_csr(values, columns, row_starts, cols):
         matrix[r, columns[own]] = values[own]
     return matrix
 
+
+# %% [markdown]
+# ### Exercise to_csr
+#
+# Write the three arrays of a matrix, so that `from_csr` gives it back. The symbols are those above, and the matrix $W$ is
+# `matrix`.
+#
+# <details><summary>Hint</summary>
+#
+# `np.nonzero` returns the row numbers and the column numbers of the nonzeros, in row-major order. Two tools turn row
+# numbers into row starts: `np.bincount` with `minlength`, and `np.cumsum`.
+#
+# </details>
 
 # %% tags=["exercise"] difficulty=2 minutes=15
 from solutions.lab13_sparse_storage import to_csr
@@ -744,8 +747,6 @@ for s, column, random in zip(fit_sparsities, misfits.T, chance):
 #
 # ## Part 4 · The file of a pruned network
 #
-# ### Exercise save_sparse
-#
 # Now the whole network: a dictionary of tensors, as `model.state_dict()` gives it, into one file. The container is
 # *safetensors*: a short text header and then raw numbers. (`torch.save` pickles objects, and a pickle can run code when
 # it is loaded.) Each tensor $N$ with $n$ entries becomes three:
@@ -763,15 +764,7 @@ for s, column, random in zip(fit_sparsities, misfits.T, chance):
 # *By hand.* The tensor $(5, 0, -0.0, 0, 2)$ stores the entries 0, 2 and 4: `shape` (5), `mask` with the bits 10101000,
 # so 168, and `values` $(5, -0.0, 2)$.
 #
-# The reader is given in the next cell; write what it can read.
-#
-# <details><summary>Hint</summary>
-#
-# `torch.signbit` tells $-0.0$ from $0.0$, and NaN is not equal to 0. `np.packbits` makes bytes of booleans, in the
-# right order as it is; `reshape(-1)` reads a tensor in row-major order, whatever its memory layout. Look up
-# `safetensors.torch.save`: it takes a dictionary of tensors on the CPU and returns bytes.
-#
-# </details>
+# The reader is given in the next cell.
 
 # %%
 def load_sparse(file):
@@ -786,6 +779,19 @@ def load_sparse(file):
         weights[name] = tensor.reshape(shape.tolist())
     return weights
 
+
+# %% [markdown]
+# ### Exercise save_sparse
+#
+# Write what `load_sparse` can read, and no more than the table says.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.signbit` tells $-0.0$ from $0.0$, and NaN is not equal to 0. `np.packbits` makes bytes of booleans, in the
+# right order as it is; `reshape(-1)` reads a tensor in row-major order, whatever its memory layout. Look up
+# `safetensors.torch.save`: it takes a dictionary of tensors on the CPU and returns bytes.
+#
+# </details>
 
 # %% tags=["exercise"] difficulty=3 minutes=18
 from solutions.lab13_sparse_storage import save_sparse
@@ -978,6 +984,10 @@ show(fig, alt="Accuracy against file size. Along each curve the file shrinks wit
 for s in file_sparsities:
     row = ", ".join(f"{name} {np.mean([sizes[name, s, seed] for seed in SEEDS]) / 1000:.0f}" for name in WRITERS)
     print(f"{100 * s:2.0f} %: accuracy {spread([100 * scores['bitmask', s, seed] for seed in SEEDS], ' %')}; kB: {row}")
+csr = states[0.9, 0]["fc1.weight"].to_sparse_csr()
+held = (csr.values(), csr.col_indices(), csr.crow_indices())
+print(f"CSR of fc1 at 90 %: its three arrays hold {sum(a.numel() * a.element_size() for a in held):,} bytes, "
+      f"the storages behind them {sum(a.untyped_storage().nbytes() for a in held):,}")
 rounding = [100 * (scores["bitmask, 16 bits", s, seed] - scores["bitmask", s, seed]) for s in file_sparsities for seed in SEEDS]
 print(f"16 bits change the accuracy by {min(rounding):+.2f} to {max(rounding):+.2f} points")
 
@@ -985,6 +995,10 @@ print(f"16 bits change the accuracy by {min(rounding):+.2f} to {max(rounding):+.
 # **What we saw.** Read the figure from right to left. Up to a high sparsity the file becomes several times smaller and
 # the accuracy stays about where it was; then it falls. The bitmask lies left of PyTorch's CSR at each of these
 # sparsities, and the zipped dense file keeps up with it.
+#
+# PyTorch's file is even larger than the formula of Part 2 says. The printed line tells why: its column indices are a
+# view into a larger array, in which the rows are stored as well, and `torch.save` writes whole storages. You would not
+# have seen this without a formula to compare with.
 #
 # Now look at the single points. Rounding to 16 bits halves the file *without any pruning*, and the printed changes of
 # accuracy are as good as nothing. A pruned file with 32 bits should be compared with that, and not with the dense
@@ -1070,8 +1084,8 @@ for seed, place in tqdm([(seed, place) for seed in SEEDS for place in range(len(
     methods = candidates(weight, random_keep(2048, 2048, s, generator), random_keep(128, 128, s, generator), s)
     real = candidates(layers[seed], magnitude_mask(layers[seed], s), None, s)
     for panel, (chosen, x, options) in zip(panels, (
-        (methods, torch.randn(2048, 64, generator=generator), {"repeats": 7, "warmup": 2}),
-        (methods, torch.randn(2048, generator=generator), {"repeats": 11, "warmup": 2, "calls": 2}),
+        (methods, torch.randn(2048, 64, generator=generator), {"repeats": 9, "warmup": 2}),
+        (methods, torch.randn(2048, generator=generator), {"repeats": 21, "warmup": 2}),
         (real, torch.randn(784, generator=generator), {"repeats": 15, "warmup": 2, "calls": 40}),
     )):
         for name, ratio in faster_than_dense(chosen, x, **options).items():
