@@ -133,8 +133,8 @@ def from_csr(values, columns, row_starts, cols):
 # %% [markdown]
 # ### Exercise to_csr
 #
-# Write the three arrays of a matrix, so that `from_csr` gives it back. The symbols are those above, and the matrix $W$ is
-# `matrix`.
+# Write the three arrays of a matrix, so that `from_csr` gives it back. The symbols are those above, and the matrix $W$
+# is `matrix`.
 #
 # <details><summary>Hint</summary>
 #
@@ -385,7 +385,7 @@ print("storage_bytes: the visible checks pass")
 # system says how large the files are. If the formula is right, not one byte may differ.
 #
 # Two more curves, for honesty. *CSR, 64 bits* is what PyTorch makes by itself. And *zlib* is the compressor of zip
-# files, let loose on the dense array: it knows nothing about matrices.
+# files, applied to the dense array: it knows nothing about matrices.
 
 # %% tags=["experiment"]
 WIDTHS = {  # name: (format, bits of an index); the order is that of the legend
@@ -464,17 +464,17 @@ for bits in (32, 16):
 # measurement.
 #
 # And the formula has a message. An index costs as much as a value, or more. At 50% sparsity CSR with PyTorch's 64-bit
-# indices is *larger* than the dense matrix. With values of 16 bits (right) every curve except zlib's moves up, since
-# the positions have not become cheaper with the values. The bitmask pays one bit for every entry, zero or not, and is
-# the smallest for all sparsities that pruned networks usually have. Where does CSR with 32 bits overtake it? Look at
-# the right end of the curves. (There a column of `fc1`, below 784, would fit into 16 bits or even 10. Short indices
-# move the crossing.)
+# indices is *larger* than the dense matrix. With values of 16 bits (right) the curves move up, those of COO and CSR
+# most, since the positions have not become cheaper with the values. The bitmask pays one bit for every entry, zero or
+# not, and is smaller than CSR and COO at all sparsities that pruned networks usually have. Where does CSR with 32 bits
+# overtake it? Look at the right end of the curves. (There a column of `fc1`, below 784, would fit into 16 bits or even
+# 10. Short indices move the crossing.)
 #
-# The curve that humbles is zlib's. A general compressor, with no idea of matrices, follows the bitmask over the whole
-# range, and passes below it at the right end. How can it? The bitmask pays one bit for each entry, wherever the zeros
-# are. But the zeros of a trained layer come in runs (think of the empty columns of Part 1), and a run of zeros is cheap
-# to describe. If a pruned network is to be *sent*, zip it. But a zipped matrix cannot be multiplied; it must be
-# unpacked first.
+# Look at zlib's curve too. A general compressor, with no idea of matrices, follows the bitmask over the whole range,
+# and passes below it at the right end. How can it? The bitmask pays one bit for each entry, wherever the zeros are. But
+# the zeros of a trained layer come in runs (think of the empty columns of Part 1), and a run of zeros is cheap to
+# describe. If a pruned network is to be *sent*, zip it. But a zipped matrix cannot be multiplied; it must be unpacked
+# first.
 #
 # ### Exercise break_even_sparsity
 #
@@ -573,8 +573,8 @@ for (name, bits), row in crossings.items():
 # ## Part 3 · Two of every four
 #
 # In CSR, where a row begins must be looked up. With 2:4 every group of four has two stored values, so the place of
-# everything is known in advance. This is what lets a GPU use it. You pack it as a GPU stores it: the values, and 2 bits
-# for the place of each.
+# everything is known in advance. This is what lets a GPU use it. You pack it as a GPU stores it, up to the order of the
+# bytes: the values, and 2 bits for the place of each.
 #
 # ### Exercise pack_two_four
 #
@@ -737,14 +737,14 @@ for s, column, random in zip(fit_sparsities, misfits.T, chance):
 
 # %% [markdown]
 # **What we saw.** Left: a pruned layer does *not* fit, even at very high sparsity. Some groups hold three or four
-# nonzeros, and many more than chance would put there: the nonzeros of a trained layer keep company, as the uneven
+# nonzeros, and many more than chance would put there: the nonzeros of a trained layer stand together, as the uneven
 # columns of Part 1 suggested. (Neighbouring columns are neighbouring pixels.) One such group is enough for
 # `pack_two_four` to refuse. So 2:4 must be planned before the pruning; it is not a way to store what another pruning
 # has left.
 #
 # Right: 2:4 and the bitmask take the same bytes, and that is no accident. Two places of 2 bits for each group of four
-# are 4 bits, and so is a bitmask of four entries. With 16-bit values this is 9/16 of dense, the usual figure. So
-# 2:4 saves no byte more than a bitmask at 50%. What it offers is *regularity*: the hardware knows where everything lies
+# are 4 bits, and so is a bitmask of four entries. With 16-bit values this is 9/16 of dense, the usual figure. So 2:4
+# saves no byte more than a bitmask at 50%. What it offers is *regularity*: the hardware knows where everything lies
 # without counting bits. The price is that a sparser matrix does not become smaller.
 #
 # ## Part 4 · The file of a pruned network
@@ -878,9 +878,9 @@ print("each file was loaded again: every bit is the same")
 
 # %% [markdown]
 # **What we saw.** A negative weight times False is $-0.0$. About half of all the zeros got a minus sign in this way,
-# nobody could see it (`-0.0 == 0` is true), and a file that keeps every bit must store them. So the product costs most
-# of the saving. Two lessons: fill zeros in, do not multiply; and when a sparse file is larger than expected, count the
-# bits, not the values.
+# nobody could see it (`-0.0 == 0` is true), and a file that keeps every bit must store them. So the product costs more
+# than half of the saving. Two lessons: fill zeros in, do not multiply; and when a sparse file is larger than expected,
+# count the bits, not the values.
 #
 # ### Experiment: accuracy against bytes
 #
@@ -1004,9 +1004,9 @@ print(f"16 bits change the accuracy by {min(rounding):+.2f} to {max(rounding):+.
 #
 # Now look at the single points. Rounding to 16 bits halves the file *without any pruning*, and the printed changes of
 # accuracy are as good as nothing. A pruned file with 32 bits should be compared with that, and not with the dense
-# 32-bit file: half of a "saving by pruning" may be had for nothing. The two multiply, though: as long
-# as the accuracy holds, the blue curve lies furthest to the left of the pruned ones. (At the far end, where the
-# network is broken, zlib overtakes it.)
+# 32-bit file: half of a "saving by pruning" may be had for nothing. The two multiply, though: as long as the accuracy
+# holds, the blue curve lies furthest to the left of the pruned ones. (At the far end, where the network is broken, zlib
+# overtakes it.)
 #
 # ### The test images, once
 #
@@ -1023,6 +1023,9 @@ for (name, s), values in test_scores.items():
     print(f"{name:17} at {100 * s:2.0f} %: {spread([100 * value for value in values], ' %')} in {kilobytes:7.1f} kB")
 
 # %% [markdown]
+# **What we saw.** The pruned network, read from a much smaller file, is about as good as the whole one on images that
+# played no part in any choice: the difference is of the size of the spread. Rounding to 16 bits does not show.
+#
 # ## Part 5 · Time
 #
 # ### Experiment: CSR, blocks, removed rows, dense
@@ -1141,8 +1144,8 @@ for panel in panels:
 # measurement, and no difference smaller than that means anything. (Your machine may draw other curves than ours. Then
 # yours are right, for your machine.)
 #
-# *Rows removed* is the only method that gains everywhere. It is the same dense code on a smaller matrix, so nothing is
-# lost to positions.
+# *Rows removed* is the only method that gains in every panel and at every sparsity. It is the same dense code on a
+# smaller matrix, so nothing is lost to positions.
 #
 # *CSR with 64 columns* begins below dense, in spite of fewer multiply-adds: dense code streams through memory and uses
 # wide vector instructions, and CSR jumps to where each column number points. It pays at a high sparsity only.
@@ -1151,8 +1154,8 @@ for panel in panels:
 # matrix, and bytes count: compare where CSR with 32-bit indices crosses the line with its break-even in bytes, 50%. For
 # `fc1` on the right it crosses later. That matrix is so small that it stays in a cache near the processor; reading is
 # cheap there, and the jumps are not. And 64-bit indices are slower than their bytes explain. The documentation of
-# `crow_indices` tells why: Intel's library MKL, which does this product, takes 32-bit indices, and others must
-# be cast down first. Look into what you measure.
+# `crow_indices` tells why: Intel's library MKL, which does this product, takes 32-bit indices, and others must be cast
+# down first. Look into what you measure.
 #
 # *Blocks* need fewer indices, and inside a block nothing jumps. Whether that helps is for your figure to say: it
 # depends on the code behind it, and the sparsity must be pruned in blocks, which costs accuracy (Lab 2).
@@ -1235,11 +1238,11 @@ for moment, threads in rows[::-1]:
 # faster". Correct both halves with your figures, and name one baseline that the report should have included.
 
 # %% [markdown] tags=["written"] points=3 grade_id="three_uses"
-# **Model answer.** (a) (i) The bitmask with 16-bit values (and zlib on top costs nothing to try): it is the leftmost curve as long as
-# the accuracy holds, and unpacking is simple. It saves bytes on the way, not memory on the phone
-# and not time, since the phone unpacks to dense. (ii) By bytes CSR with 32-bit indices is at about a fifth of dense at
-# 90%, and the bitmask is smaller still, but cannot be multiplied as it is. Whether CSR is also faster must be read from
-# the right panel (`fc1`, one column): in ours it is at 90% with 32-bit indices, by a small factor, and with 64-bit ones
+# **Model answer.** (a) (i) The bitmask with 16-bit values (and zlib on top costs nothing to try): it is the leftmost
+# curve as long as the accuracy holds, and unpacking is simple. It saves bytes on the way, not memory on the phone and
+# not time, since the phone unpacks to dense. (ii) By bytes CSR with 32-bit indices is at about a fifth of dense at 90%,
+# and the bitmask is smaller still, but cannot be multiplied as it is. Whether CSR is also faster must be read from the
+# right panel (`fc1`, one column): in ours it is at 90% with 32-bit indices, by a small factor, and with 64-bit ones
 # hardly; where it is not, dense is the right choice. (iii) 2:4, 53% of dense with 32-bit values, 56% with 16 bits. It
 # does not use that 90% are zero: two of four are stored anyway.
 #
@@ -1354,8 +1357,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 #
 # - **A nonzero costs its value and its place.** Bytes follow from a formula, exactly; solve it before you choose a
 #   format.
-# - **Break-even depends on the widths.** For values of 32 bits a bitmask pays from a few percent on; CSR with 32-bit indices from one half;
-#   PyTorch's CSR with 64-bit indices from two thirds. Shorter values move all of them up.
+# - **Break-even depends on the widths.** For values of 32 bits a bitmask pays from a few percent on; CSR with 32-bit
+#   indices from one half; PyTorch's CSR with 64-bit indices from two thirds. Shorter values move all of them up.
 # - **2:4 takes the bytes of a bitmask.** It buys regularity, not size, and a mask must be made for it.
 # - **Without loss means bit by bit.** $-0.0$ is not $0.0$. Fill zeros in; a product with a mask leaves signs behind.
 # - **Bytes are not time.** Removing rows is faster at every sparsity. CSR is faster from some sparsity on, and where
