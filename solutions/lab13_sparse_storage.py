@@ -40,8 +40,9 @@ def csr_matvec(values: np.ndarray, columns: np.ndarray, row_starts: np.ndarray, 
     """Multiply a CSR matrix by a vector, touching the stored entries only.
 
     Args:
-        values, columns, row_starts: [nnz], [nnz] and [rows + 1], the matrix as `to_csr` returns it; rows >= 0. Within a
-            row the columns may come in any order, and a stored value may be zero. None of them is changed.
+        values, columns, row_starts: [nnz], [nnz] and [rows + 1], the matrix as `to_csr` returns it; rows >= 0.
+            Within a row the columns may come in any order, each at most once, and a stored value may be zero. None of
+            them is changed.
         x: NumPy array [cols] of the dtype of `values`; it is not changed.
 
     Returns:
@@ -154,19 +155,21 @@ def pack_two_four(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values: NumPy array [rows, cols / 2] of the dtype of `weight`, two for each group.
         positions: NumPy array of uint8, one-dimensional, with ceil(G / 2) bytes for the G = rows * cols / 4 groups.
 
-        Each group stores exactly two of its four places, p < q, each a number from 0 to 3, and the two values that stand
-        there. These are the places of its nonzeros; where a group has only one nonzero, or none, the lowest places that
-        are still free are added. So a group (0, 0, 7, 0) stores the places 0 and 2 and the values 0 and 7, and a group of
-        zeros stores the places 0 and 1. A group takes four bits, p + 4 q. The groups are numbered row after row, from left to
-        right; byte b holds group 2b in its low four bits and group 2b + 1 in its high four bits: code(2b) + 16 code(2b + 1).
-        If G is odd, the high four bits of the last byte are 0.
+        Each group stores exactly two of its four places, p < q, each a number from 0 to 3, and the two values that
+        stand there. These are the places of its nonzeros; where a group has only one nonzero, or none, the lowest
+        places that are still free are added. So a group (0, 0, 7, 0) stores the places 0 and 2 and the values 0 and
+        7, and a group of zeros stores the places 0 and 1.
+
+        A group takes four bits, the code p + 4 q. The groups are numbered row after row, from left to right; byte b
+        holds the code of group 2b in its low four bits and that of group 2b + 1 in its high four bits:
+        code(2b) + 16 code(2b + 1). If G is odd, the high four bits of the last byte are 0.
 
     Raises:
-        ValueError: if `weight` does not have two dimensions, if cols is not a multiple of 4, or if a group has more than two
-            nonzeros.
+        ValueError: if `weight` does not have two dimensions, if cols is not a multiple of 4, or if a group has more
+            than two nonzeros.
 
-    Source: Mishra et al. (2021), arXiv:2104.08378; the code p + 4 q as in PyTorch's `sparse_semi_structured_from_dense_cutlass`
-    (which chooses other places where there are fewer than two nonzeros, and another order of the groups).
+    Source: Mishra et al. (2021), arXiv:2104.08378; the code p + 4 q as in PyTorch's converter for CUTLASS (which
+    chooses other places where there are fewer than two nonzeros, and another order of the groups).
     """
     if weight.ndim != 2 or weight.shape[1] % 4 != 0:
         raise ValueError(f"groups of four columns do not divide an array of shape {list(weight.shape)}")
@@ -191,16 +194,18 @@ def unpack_two_four(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     Args:
         values: NumPy array [rows, half], any floating dtype, contiguous or not; half is even, and both may be 0. A
             group of four columns owns two neighbours of a row: values 0 and 1, 2 and 3, and so on.
-        positions: NumPy array of uint8, one-dimensional, ceil(G / 2) bytes for G = rows * half / 2 groups. Byte b holds the code
-            of group 2b in its low four bits and that of group 2b + 1 in its high four bits; the groups are numbered row
-            after row. A code is p + 4 q, where p and q, from 0 to 3 and different, are the places of the group's
-            first and second value. If G is odd, the high four bits of the last byte mean nothing. Neither is changed.
+        positions: NumPy array of uint8, one-dimensional, ceil(G / 2) bytes for G = rows * half / 2 groups. Byte b
+            holds the code of group 2b in its low four bits and that of group 2b + 1 in its high four bits; the groups
+            are numbered row after row. A code is p + 4 q, where p and q, from 0 to 3 and different, are the places of
+            the group's first and second value. If G is odd, the high four bits of the last byte mean nothing. Neither
+            array is changed.
 
     Returns:
         A new NumPy array [rows, 2 * half] of the dtype of `values`: each value at its place, 0 at all other places.
 
     Raises:
-        ValueError: if `values` does not have two dimensions, if half is odd, or if `positions` has not the length above.
+        ValueError: if `values` does not have two dimensions, if half is odd, or if `positions` has not the length
+            above.
     """
     if values.ndim != 2 or values.shape[1] % 2 != 0:
         raise ValueError(f"values of shape {list(values.shape)} do not come in pairs, row by row")
@@ -229,15 +234,17 @@ def save_sparse(weights: dict[str, torch.Tensor]) -> bytes:
         "N.mask": uint8 [ceil(n / 8)], one bit for each of the n entries in row-major order, 1 = stored. Entry 0 is the
             highest bit of byte 0 (value 128), entry 7 its lowest, entry 8 the highest bit of byte 1; unused bits are
             0. That is the default order of `np.packbits`.
-        "N.values": the dtype of the tensor, one-dimensional: the stored entries in row-major order, bit by bit as they were.
+        "N.values": the dtype of the tensor, one-dimensional: the stored entries in row-major order, bit by bit as
+            they were.
 
-        An entry is left out only if it comes back without loss from a tensor filled with 0: its bits are all zero. So NaN
-        is stored, and so is -0.0, although it equals 0.
+        An entry is left out if, and only if, its bits are all zero, since the reader begins with a tensor of zeros. So
+        NaN is stored, and so is -0.0, although it equals 0.
 
     Raises:
         ValueError: if a tensor is complex or boolean.
 
-    Source: the file format: https://huggingface.co/docs/safetensors. It holds numbers, and no pickled objects that could run code.
+    Source: the file format, https://huggingface.co/docs/safetensors. It holds numbers, and no pickled objects that
+    could run code.
     """
     stored = {}
     for name, tensor in weights.items():
