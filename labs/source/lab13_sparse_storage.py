@@ -1151,9 +1151,9 @@ for panel in panels:
 # wide vector instructions, and CSR jumps to where each column number points. It pays at a high sparsity only.
 #
 # *CSR with one column* does better. Each stored number is read once and used once, so the time goes into reading the
-# matrix, and bytes count: compare where CSR with 32-bit indices crosses the line with its break-even in bytes, 50%. For
-# `fc1` on the right it crosses later. That matrix is so small that it stays in a cache near the processor; reading is
-# cheap there, and the jumps are not. And 64-bit indices are slower than their bytes explain. The documentation of
+# matrix, and bytes count. With 32-bit indices it is as large as dense at 50%, and about there it begins to be as fast.
+# For `fc1` on the right that comes later. That matrix is so small that it stays in a cache near the processor; reading
+# is cheap there, and the jumps are not. And 64-bit indices are slower than their bytes explain. The documentation of
 # `crow_indices` tells why: Intel's library MKL, which does this product, takes 32-bit indices, and others must be cast
 # down first. Look into what you measure.
 #
