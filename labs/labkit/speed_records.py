@@ -42,6 +42,22 @@ def read_records(folder: Path) -> dict[str, dict]:
     return records
 
 
+def speedups_of(record: dict, *, dtype: str, batch: int) -> dict[str, tuple[list[float], ...]]:
+    """The speed-ups of a record for one dtype and one batch, of its first weight shape.
+
+    Returns:
+        Format to (sparsities, first quartiles, medians, third quartiles), the sparsities rising; a format that was not
+        measured there is left out.
+    """
+    entries = [e for e in record["measurements"] if (e["dtype"], e["batch"]) == (dtype, batch)]
+    shapes = [(e["rows"], e["cols"]) for e in entries]
+    curves = {}
+    for entry, shape in sorted(zip(entries, shapes), key=lambda pair: pair[0]["sparsity"]):
+        if shape == shapes[0] and not _is_reason(entry):
+            curves.setdefault(entry["format"], []).append((entry["sparsity"], *entry["speedup"]))
+    return {layout: tuple(map(list, zip(*points, strict=True))) for layout, points in curves.items()}
+
+
 def check_record(record: object) -> None:
     """Check that a record has all its parts, and that its numbers can be times.
 

@@ -9,7 +9,7 @@ import torch
 from labkit import gpu_speedup, sparse_products
 from labkit.gpu_speedup import Stopwatch, main, rotating
 from labkit.sparse_products import BLOCK, BSR, CSR, DENSE_WITH_ZEROS, FORMATS, REMOVED, TWO_FOUR
-from labkit.speed_records import check_record, read_records
+from labkit.speed_records import check_record, read_records, speedups_of
 
 SMALL = [
     "--device", "cpu", "--shapes", "32x64", "--batches", "1,3", "--dtypes", "float32", "--sparsities", "0.5,0.75",
@@ -234,6 +234,20 @@ def test_a_file_that_is_no_record_is_refused_by_name(tmp_path):
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="bad.json is no speed record"):
         read_records(tmp_path)
+
+
+def test_the_speed_ups_of_one_dtype_and_batch_are_those_of_the_first_shape(tmp_path):
+    made = recorded(
+        tmp_path, "--shapes", "32x64,64x64", "--sparsities", "0.75,0.5", "--formats", "CSR,2:4,BSR"
+    )
+    found = speedups_of(made, dtype="float32", batch=3)
+    first = [e for e in made["measurements"] if e["rows"] == 32 and e["batch"] == 3 and e["format"] == CSR]
+    assert found[CSR][0] == [0.5, 0.75]
+    assert [list(column) for column in zip(*found[CSR][1:])] == [first[1]["speedup"], first[0]["speedup"]]
+    assert set(found) >= {CSR, BSR}
+    if not torch.cuda.is_available():
+        assert set(found) == {CSR, BSR}
+    assert speedups_of(made, dtype="float64", batch=3) == {}
 
 
 DELETED = object()
