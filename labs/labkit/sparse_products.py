@@ -84,6 +84,13 @@ def store(weight: torch.Tensor, layout: str) -> torch.Tensor:
     return weight.clone()
 
 
+def another(stored: torch.Tensor, weight: torch.Tensor, layout: str) -> torch.Tensor:
+    """The stored form of a masked weight once more, in memory of its own."""
+    if layout == TWO_FOUR:  # its tensors can be cloned only from PyTorch 2.12 on
+        return store(weight, layout)
+    return stored.clone()
+
+
 def expected(weight: torch.Tensor, x: torch.Tensor, layout: str) -> torch.Tensor:
     """The product in float32 and dense, of the rows that the format keeps: what a fast product is compared with."""
     rows = weight[weight.any(dim=1)] if layout == REMOVED else weight
