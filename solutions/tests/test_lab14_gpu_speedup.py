@@ -8,6 +8,8 @@ import math
 import time
 from fractions import Fraction
 
+import jupytext
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -16,9 +18,11 @@ from hypothesis import strategies as st
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
+from autograder.labs import find_lab
 from labkit.gpu_speedup import main
+from labkit.plots import COLOURS, MARKERS, label_axes
 from labkit.sparse_products import CSR, store, stored_bytes
-from labkit.speed_records import read_records
+from labkit.speed_records import read_records, speedups_of
 from labkit.timing import Timing, speedup
 from solutions.lab14_gpu_speedup import (
     amdahl_speedup,
@@ -353,14 +357,15 @@ def test_amortisation_refuses(bad):
 @pytest.fixture
 def records(tmp_path):
     """A synthetic record: the numbers of one case replaced by ones that can be checked by hand."""
-    path = tmp_path / "chip.json"
+    path = tmp_path / "gpu_speedup" / "chip.json"
+    path.parent.mkdir()
     options = "--device cpu --shapes 16x16 --batches 1 --dtypes float32 --formats CSR --sparsities 0.5,0.9 --rounds 2"
     main([*options.split(), "--copy-mib", "1", "--product-size", "16", "--no-progress", "--out", str(path)])
     record = json.loads(path.read_text(encoding="utf-8"))
     for entry, seconds in zip(record["measurements"], (3.0, 0.5)):
         entry |= {"seconds": [seconds] * 3, "dense_seconds": [1.0] * 3, "convert_seconds": [8.0] * 3}
     path.write_text(json.dumps(record), encoding="utf-8")
-    return read_records(tmp_path)
+    return read_records(path.parent)
 
 
 def test_the_lab_reads_a_record(records):
@@ -370,3 +375,24 @@ def test_the_lab_reads_a_record(records):
     assert break_even_sparsity(sparsities, relative, 1.0) == pytest.approx(0.5 + 0.4 * 2 / 2.5)
     last = entries[-1]
     assert amortisation_calls(last["convert_seconds"][1], last["dense_seconds"][1], last["seconds"][1]) == 16
+
+
+def test_the_cell_of_the_notebook_draws_a_record_and_says_where_there_is_none(records, tmp_path, capsys):
+    source = find_lab("lab14_gpu_speedup").source.read_text(encoding="utf-8")
+    (cell,) = (
+        c.source for c in jupytext.reads(source, fmt="py:percent").cells if "read_records(" in c.source
+    )
+    shown = []
+    names = {
+        "read_records": read_records, "speedups_of": speedups_of, "data_folder": lambda: tmp_path, "plt": plt,
+        "COLOUR": {CSR: "blue"}, "COLOURS": COLOURS, "MARKERS": MARKERS, "label_axes": label_axes,
+        "show": lambda fig, alt: shown.append((fig, alt)),
+    }  # fmt: skip
+    exec(cell, names)
+    ((fig, alt),) = shown
+    assert [line.get_label() for line in fig.axes[0].get_lines()] == [CSR, "break-even"]
+    assert records["chip"]["machine"]["chip"] in alt
+    assert "chip: " in capsys.readouterr().out
+    plt.close(fig)
+    exec(cell, {**names, "data_folder": lambda: tmp_path / "nothing"})
+    assert len(shown) == 1 and "There is no GPU record" in capsys.readouterr().out
