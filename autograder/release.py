@@ -13,6 +13,7 @@ DATA = (
     "data/*.npz",
     "data/checkpoints/*.safetensors",
     "data/results/*.json",
+    "data/gpu_speedup/*.json",
 )
 
 

@@ -10,6 +10,9 @@
 | `labkit.timing` | one protocol for every wall-clock time |
 | `labkit.plots` | one look for every figure |
 | `labkit.grids` | the weight or the mask of a convolution, drawn as a grid of kernels |
+| `labkit.sparse_products` | one weight in every format that PyTorch multiplies, with random valid zeros |
+| `labkit.gpu_speedup` | `python -m labkit.gpu_speedup --out FILE` records the speed of these formats on a machine |
+| `labkit.speed_records` | reads such records, and refuses one that is not what it should be |
 
 Importing `labkit` alone loads nothing heavy: import the module that you need.
 """
