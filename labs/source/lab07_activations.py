@@ -33,6 +33,7 @@
 # **How it is graded.** Each exercise has a visible check, which you can run as often as you like, and hidden checks,
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
 # function of yours, write it in the exercise cell or in a new cell of your own, not in an experiment cell.
+# No exercise needs your answer to another one. You may call it all the same; a mistake in it then costs in both.
 
 # %% tags=["setup"]
 import copy
