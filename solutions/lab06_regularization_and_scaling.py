@@ -215,8 +215,9 @@ def fold_constant(
         the value inside the image: at the border fewer weights meet the constant.
 
     Raises:
-        ValueError: if `shifts` and `mask` do not have the same shape [channels], or if the second dimension of
-            `weight` does not fit: it must be `channels` for a convolution, and a multiple of it for a linear layer.
+        ValueError: if `shifts` and `mask` do not have the same shape [channels], with at least one channel, or if the
+            second dimension of `weight` does not fit: it must be `channels` for a convolution, and a multiple of it
+            for a linear layer.
 
     Source: Ye, Lu, Lin and Wang (2018), "Rethinking the Smaller-Norm-Less-Informative Assumption in Channel Pruning
     of Convolution Layers", arXiv:1802.00124: constant channels are absorbed into the layers that they reach.

@@ -515,7 +515,7 @@ for way, strengths, quantity in (("L1, SGD", L1_STRENGTHS, "zero"), ("L1, proxim
 # exact zeros, up to more than half of the weights, and SGD makes none at all. The dotted line says that the weights are
 # small in both cases. Training itself *can* make the zeros; the step decides.
 #
-# With groups the picture is less friendly. Up to a certain strength no row is zero, and then many are at once, at a
+# With groups the picture is less friendly. Up to a certain strength hardly any row is zero, and then many are, at a
 # price in accuracy. The rows of a trained layer have much the same length, and the penalty shortens them all by the
 # same amount in each step; the loss must first tell them apart, and 120 steps are a short time for that. Remember this:
 # it comes back in the next part.
