@@ -934,9 +934,9 @@ seen_weights = []
 
 
 def contribute_and_note(patches, weight):
-    """What each channel adds, with a note of the weights that were used."""
+    """What each channel adds (for kernels of 1 x 1 only), with a note of the weights that were used."""
     seen_weights.append(weight.clone())
-    return torch.einsum("nihw,oihw->ino", patches, weight)
+    return patches[:, :, 0, 0].t()[:, :, None] * weight[:, :, 0, 0].t()[:, None, :]
 
 
 def choose_largest(contributions, targets, count):
@@ -1184,7 +1184,7 @@ axes[0].set_ylim(0.015, 0.4)
 names = [name for name in versions if "old" not in name][::-1]
 table = 100 * np.array([reached[name] for name in names])
 axes[1].errorbar(table.mean(1), range(len(names)), xerr=table.std(1, ddof=1), fmt="o", color=COLOURS["blue"], capsize=4)
-axes[1].axvline(100 * np.mean(dense), color="grey", linestyle=":", label="not pruned")
+axes[1].axvline(100 * np.mean(dense), color="grey", linestyle=":")
 axes[1].set_yticks(range(len(names)), names)
 label_axes(
     axes[1],
@@ -1192,9 +1192,8 @@ label_axes(
     x_unit="%",
     y="network",
     y_unit="half of every layer kept",
-    title="rebuilt networks, no fine-tuning",
+    title="rebuilt, no fine-tuning (dotted: not pruned)",
 )
-axes[1].legend(loc="center right")
 show(
     fig,
     alt="Left: error of the outputs of conv2, conv3 and fc1 for four ways to prune; as in the paper is lowest in the later layers. Right: "
