@@ -203,7 +203,8 @@ print(f"behind a queue: {1e3 * careful:.3f} ms if we wait for the work, {1e3 * c
 # **What we saw.** Most timings lie on one level (or on two: a processor has more than one clock rate). The others lie
 # *above* it: the first call, and every time when something else ran. They pull the mean up and leave the median where
 # it is. The fastest timing is the luckiest one, and it is lower the longer you try. And the careless stopwatch of the
-# last line measured how long it takes to *ask* for a product.
+# last line measured how long it takes to *ask* for a product. (A GPU can also note the times itself, by two *events*
+# in its queue, which leaves out the last bit of waiting. The recorder of Part 6 does so.)
 #
 # ## Part 2 · A fair comparison
 #
