@@ -1,4 +1,4 @@
-# %% [markdown] tags=["lab"] question="Does sparse run faster?" minutes=100 prerequisite="lab04_prune_finetune"
+# %% [markdown] tags=["lab"] question="Does sparse run faster?" minutes=100 prerequisite="lab13_sparse_storage"
 # # Lab 14 · The speed of sparse against dense
 #
 # **The question: does sparse run faster?**
@@ -16,9 +16,9 @@
 # | `amortisation_calls` | When has the conversion paid for itself? |
 # | `amdahl_speedup` | What does a faster layer mean for the whole network? |
 #
-# **Before you begin.** You have done Lab 4 (masks, and why zeros alone save no time). The formats CSR and 2:4 are the
-# subject of Lab 13; the lecture note of this lab (`lecture_notes/lab14_gpu_speedup.md` in the course's repository)
-# recalls them and teaches the ideas first.
+# **Before you begin.** You have done Lab 4 (masks, and why zeros alone save no time) and Lab 13 (the formats CSR and
+# 2:4). The lecture note of this lab (`lecture_notes/lab14_gpu_speedup.md` in the course's repository) recalls them and
+# teaches the ideas first.
 #
 # **How long it takes.** The experiments together run for about a minute on a quiet laptop with two cores, and for
 # several minutes on a busy one. Every experiment of more than two seconds shows its progress in a bar. Times are what
