@@ -34,6 +34,7 @@
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
 # function of yours, write it in the exercise cell or in a new cell of your own, not in an experiment cell. Where
 # several answers are right, your answer is judged by what it reaches (the objective, the error), not by its digits.
+# No exercise needs your answer to another one. You may call it all the same; a mistake in it then costs in both.
 
 # %% tags=["setup"]
 import copy
