@@ -41,18 +41,18 @@ def csr_matvec(values: np.ndarray, columns: np.ndarray, row_starts: np.ndarray, 
 
     Args:
         values, columns, row_starts: [nnz], [nnz] and [rows + 1], the matrix as `to_csr` returns it; rows >= 0.
-            Within a row the columns may come in any order, each at most once, and a stored value may be zero. None of
-            them is changed.
+            Within a row the columns may come in any order, each at most once. A stored value may be zero, and takes
+            part like any other: 0 times an infinite x is NaN. None of them is changed.
         x: NumPy array [cols] of the dtype of `values`; it is not changed.
 
     Returns:
         NumPy array [rows] of the dtype of `values`: y_r is the sum of values[k] * x[columns[k]] over the entries k of row
-        r, and 0 for a row without entries. Any order of adding up will do. An entry that is not stored plays no
-        part, whatever x is there: infinite and NaN included.
+        r, and 0 for a row without entries. Any order of adding up will do, and a wider dtype inside too. An entry that
+        is not stored plays no part, whatever x is there: infinite and NaN included.
 
     Raises:
         ValueError: if `x` does not have one dimension, if a column is not below len(x), or if the last row start is
-            not the number of values.
+            not the number of values. Nothing else needs checking.
     """
     if x.ndim != 1:
         raise ValueError(f"x must be a vector, but it has {x.ndim} dimensions")
@@ -79,7 +79,7 @@ def storage_bytes(
             "coo": `nonzeros` values, as many row numbers, and as many column numbers (two arrays of indices).
             "csr": `nonzeros` values, `nonzeros` columns, and rows + 1 row starts.
             "bitmask": `nonzeros` values, and n single bits.
-            "2:4": n / 2 values and n / 2 positions of 2 bits each, whatever `nonzeros` is.
+            "2:4": n / 2 values, zero or not (so fewer nonzeros take as many bytes), and n / 2 positions of 2 bits each.
         value_bits: bits of one value, >= 1.
         index_bits: bits of one row number, column number or row start, >= 1. It plays no part in the other formats.
 
@@ -120,7 +120,7 @@ def break_even_sparsity(bytes_of: Callable[[int], int], entries: int, dense_byte
     Args:
         bytes_of: `bytes_of(nonzeros)` returns the bytes of the format for 0 to `entries` nonzeros, by a formula or by
             writing a file. It never falls when `nonzeros` grows, but it may stay equal. It may be slow: call it at
-            most 60 times, and only with ints from 0 to `entries`.
+            most 60 times (halving needs 40 at most), and only with ints from 0 to `entries`.
         entries: the number of entries of the matrix, n, from 1 to 10^12.
         dense_bytes: the bytes of dense storage.
 
@@ -158,7 +158,8 @@ def pack_two_four(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Each group stores exactly two of its four places, p < q, each a number from 0 to 3, and the two values that
         stand there. These are the places of its nonzeros; where a group has only one nonzero, or none, the lowest
         places that are still free are added. So a group (0, 0, 7, 0) stores the places 0 and 2 and the values 0 and
-        7, and a group of zeros stores the places 0 and 1.
+        7, and a group of zeros stores the places 0 and 1. At an added place 0.0 and -0.0 are both right; any other -0.0
+        is not stored, and unpacking makes it 0.0.
 
         A group takes four bits, the code p + 4 q. The groups are numbered row after row, from left to right; byte b
         holds the code of group 2b in its low four bits and that of group 2b + 1 in its high four bits:
@@ -204,8 +205,8 @@ def unpack_two_four(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
         A new NumPy array [rows, 2 * half] of the dtype of `values`: each value at its place, 0 at all other places.
 
     Raises:
-        ValueError: if `values` does not have two dimensions, if half is odd, or if `positions` has not the length
-            above.
+        ValueError: if `values` does not have two dimensions, if half is odd, or if `positions` does not have
+            ceil(G / 2) bytes. Nothing else needs checking.
     """
     if values.ndim != 2 or values.shape[1] % 2 != 0:
         raise ValueError(f"values of shape {list(values.shape)} do not come in pairs, row by row")
@@ -225,8 +226,8 @@ def save_sparse(weights: dict[str, torch.Tensor]) -> bytes:
 
     Args:
         weights: {name: tensor}, as from `model.state_dict()`; may be empty. Any shape (also [] and with a 0 in it),
-            float16, bfloat16, float32, float64 or any integer dtype, on any device, contiguous or not, with or without
-            requires_grad; none is changed.
+            float16, bfloat16, float32, float64, uint8, int8, int16, int32 or int64, on any device, contiguous or not,
+            with or without requires_grad; none is changed.
 
     Returns:
         The bytes of a safetensors file. Its keys are, for each name N, and no others:
@@ -241,7 +242,7 @@ def save_sparse(weights: dict[str, torch.Tensor]) -> bytes:
         NaN is stored, and so is -0.0, although it equals 0.
 
     Raises:
-        ValueError: if a tensor is complex or boolean.
+        ValueError: if a tensor is complex or boolean. Nothing else needs checking.
 
     Source: the file format, https://huggingface.co/docs/safetensors. It holds numbers, and no pickled objects that
     could run code.

@@ -242,6 +242,16 @@ def matvec_without_columns(values, columns, row_starts, x):
     return y
 
 
+@wrong("csr_matvec", "You multiply values[k] by x[k]: the columns are not used.")
+def matvec_x_by_number(values, columns, row_starts, x):
+    if x.ndim != 1 or (len(columns) and columns.max() >= len(x)) or row_starts[-1] != len(values):
+        raise ValueError("arguments")
+    y = np.zeros(len(row_starts) - 1, dtype=values.dtype)
+    for row, (start, end) in enumerate(zip(row_starts[:-1], row_starts[1:])):
+        y[row] = values[start:end] @ x[start:end]
+    return y
+
+
 @wrong(
     "csr_matvec",
     "The last row is never computed: row_starts has one number more than there are rows, and you left out two.",
@@ -1145,6 +1155,7 @@ def pack_by_table(weight):
         raise ValueError("more than two nonzeros")
     places = np.array([table[pattern] for pattern in which.tolist()], dtype=np.int64).reshape(-1, 2)
     values = groups[np.arange(len(groups))[:, None], places].reshape(len(weight), weight.shape[1] // 2)
+    values = values + 0  # makes -0.0 at an added place 0.0, which is as right
     bits = np.unpackbits(places.astype(np.uint8)[:, :, None], axis=2, bitorder="little")[:, :, :2]
     return values, np.packbits(bits.reshape(-1), bitorder="little")
 

@@ -23,12 +23,13 @@
 #
 # **Papers.** Han et al. (2016), [arXiv:1510.00149](https://arxiv.org/abs/1510.00149): pruned networks stored in CSR,
 # and in fewer bits. Mishra et al. (2021), [arXiv:2104.08378](https://arxiv.org/abs/2104.08378): the pattern 2:4. Gale
-# et al. (2020), [arXiv:2006.10901](https://arxiv.org/abs/2006.10901): which sparse kernels make networks faster.
+# et al. (2020), [arXiv:2006.10901](https://arxiv.org/abs/2006.10901): sparse products that make networks faster.
 #
 # **The words.** *Sparsity* is the fraction that is zero. *nnz* is the number of nonzeros. A *format* says which arrays
 # are stored in place of the matrix. An *index* is a stored row, column or start; its width is the number of its bits.
-# *Break-even* is the sparsity at which a format begins to pay. A matrix has `rows` outputs and `cols` inputs. CSR and
-# 2:4 are written in NumPy, since there you see every array; networks stay in PyTorch.
+# *Break-even* is the sparsity at which a format begins to pay. A matrix is *2:4* if every four consecutive columns of a
+# row hold at most two nonzeros (Lab 2). A matrix has `rows` outputs and `cols` inputs. CSR and 2:4 are written in NumPy,
+# since there you see every array; networks stay in PyTorch.
 #
 # **How it is graded.** Each exercise has a visible check, which you can run as often as you like, and hidden checks,
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
@@ -122,6 +123,7 @@ print(f"fc1: {SHAPE[0]} x {SHAPE[1]} = {ENTRIES:,} weights, {layers[0].numpy().n
 # format; it is given. Read it before you write the other direction.
 
 # %%
+# Given. Leave this cell as it is.
 def from_csr(values, columns, row_starts, cols):
     """Rebuild the matrix [rows, cols] from its CSR arrays."""
     matrix = np.zeros((len(row_starts) - 1, cols), dtype=values.dtype)
@@ -164,7 +166,7 @@ assert row_starts == [0, 2, 2, 4], (
     f"Your row_starts are {row_starts}; the rows begin at 0, 2 and 2, and the last one ends at 4.\n"
     "Is it 2, 0, 2? Then these are the lengths of the rows, not yet added up.\n"
     "Is it 2, 2, 4 or 0, 2, 2? Then the beginning or the end is missing.\n"
-    "Is it 0, 2, 4? Then the empty row is missing. Is it 0, 0, 2, 2? Then you store the row of each nonzero (COO)."
+    "Is it 0, 2, 4? Then the empty row is missing. Is it 0, 0, 2, 2? Then you store the row of each nonzero."
 )
 assert to_csr(np.zeros((2, 3), dtype=np.float32))[2].tolist() == [0, 0, 0], (
     "A matrix of two rows without nonzeros has the row starts 0, 0, 0. Does bincount know how many rows there are?"
@@ -234,8 +236,9 @@ for name, counts in row_counts.items():
 # index unless you ask for less. Keep this in mind for Part 2.
 #
 # The rows of the trained layer are far from equal, and so are its columns. A random mask would give nearly equal rows,
-# and many experiments on speed use random masks. A real pruned layer is less regular: a row with many nonzeros takes
-# longer than a row with few, and a pattern that allows two of every four (Part 3) does not fit everywhere.
+# and many experiments on speed use random masks (ours in Part 5 too, but for the one on `fc1`). A real pruned layer is
+# less regular: a row with many nonzeros means more multiply-adds than a row with few, and a pattern that allows two of
+# every four (Part 3) does not fit everywhere.
 #
 # ### Exercise csr_matvec
 #
@@ -269,7 +272,8 @@ assert result.tolist() == [13.0, 0.0, 17.0], (
     f"You returned {result.tolist()}, and 13, 0, 17 is right.\n"
     "Is the middle one not 0? Then the empty row is not empty in your sum (np.add.reduceat takes the next product).\n"
     "Is it 13, 13, 30? Then the sum goes on from row to row. Is it 5, 0, 14? Then the last entry of each row is missing.\n"
-    "Is it 9, 0, 9? Then you took the first entries of x, not those at the columns."
+    "Is it 9, 0, 9? Then you took the first entries of x, not those at the columns.\n"
+    "Is it 9, 0, 25? Then you took x[k] for values[k], not the entry at columns[k]."
 )
 result = csr_matvec(*csr, np.array([1.0, 2.0, 3.0, float("inf")]))
 assert result.tolist() == [float("inf"), 0.0, 17.0], (
@@ -325,21 +329,21 @@ for name, timing in products.items():
 # ### Exercise storage_bytes
 #
 # Let $n$ be rows · cols, $z$ = `nonzeros`, $b_v$ = `value_bits` and $b_i$ = `index_bits`. Each format is a list of
-# arrays:
+# arrays. COO (coordinates) stores the row and the column of each nonzero:
 #
 # | format | values | positions |
 # |---|---|---|
 # | dense | $n\, b_v$ | none |
 # | COO | $z\, b_v$ | $z\, b_i$ for the rows, and $z\, b_i$ for the columns |
 # | CSR | $z\, b_v$ | $z\, b_i$ for the columns, and $(\text{rows} + 1)\, b_i$ for the starts |
-# | bitmask | $z\, b_v$ | $n$ |
-# | 2:4 | $\frac{n}{2}\, b_v$ | $\frac{n}{2} \cdot 2$ |
+# | bitmask | $z\, b_v$ | $n$: one bit for each entry, 1 = stored |
+# | 2:4 | $\frac{n}{2}\, b_v$ | $n$: for each of the $\frac{n}{2}$ values its place in the group of four, 2 bits |
 #
 # All in bits. An array begins at a whole byte, so each array is rounded up on its own: $\lceil \text{bits} / 8 \rceil$.
-# The format 2:4 stores two of every four, even if they are zero.
+# The format 2:4 stores two of every four entries, even if they are zero.
 #
 # *By hand.* The matrix above has 3 · 4 entries and 4 nonzeros. With 32 bits for all: dense 48 bytes; COO $16 + 16 + 16
-# = 48$; CSR $16 + 16 + 16 = 48$; bitmask $16 + \lceil 12/8 \rceil = 18$.
+# = 48$; CSR $16 + 16 + 16 = 48$; bitmask $16 + \lceil 12/8 \rceil = 18$; 2:4 $24 + \lceil 12/8 \rceil = 26$.
 #
 # <details><summary>Hint</summary>
 #
@@ -453,7 +457,7 @@ axes[0].legend(loc="lower left")
 axes[1].set_ylabel("")
 show(fig, alt="Stored bytes in percent of dense against sparsity, on a logarithmic scale, left for values of 32 bits, right for 16. All formats fall. "
      "COO and CSR with 64-bit indices begin far above dense and cross it late; the bitmask crosses almost at once, and CSR passes below it only at "
-     "the right end. 2:4 is a flat line. zlib follows the bitmask and ends below it. On the right all crossings are later.")
+     "the right end. 2:4 is a flat line. zlib stays near the bitmask and ends below it. On the right all crossings are later.")
 
 for bits in (32, 16):
     for s in (0.5, 0.9, 0.98):
@@ -467,20 +471,21 @@ for bits in (32, 16):
 # And the formula has a message. An index costs as much as a value, or more. At 50% sparsity CSR with PyTorch's 64-bit
 # indices is *larger* than the dense matrix. With values of 16 bits (right) the curves move up, those of COO and CSR
 # most, since the positions have not become cheaper with the values. The bitmask pays one bit for every entry, zero or
-# not, and is smaller than CSR and COO at all sparsities that pruned networks usually have. Where does CSR with 32 bits
-# overtake it? Look at the right end of the curves. (There a column of `fc1`, below 784, would fit into 16 bits or even
-# 10. Short indices move the crossing.)
+# not, and is smaller than CSR and COO at all sparsities that pruned networks usually have. CSR with 32 bits overtakes it
+# at the right end only, where fewer than one entry in 32 is left: near 97%. (A column of `fc1`, below 784, would fit
+# into 16 bits or even 10. Short indices move the crossing.)
 #
-# Look at zlib's curve too. A general compressor, with no idea of matrices, follows the bitmask over the whole range,
-# and passes below it at the right end. How can it? The bitmask pays one bit for each entry, wherever the zeros are. But
-# the zeros of a trained layer come in runs (think of the empty columns of Part 1), and a run of zeros is cheap to
-# describe. If a pruned network is to be *sent*, zip it. But a zipped matrix cannot be multiplied; it must be unpacked
-# first.
+# Look at zlib's curve too. A general compressor, with no idea of matrices, stays close to the bitmask and ends below
+# it. How can it? The bitmask pays one bit for each entry. But a bit that is almost always 0 can be coded in less than
+# one bit: in 0.14 bits at 98%. That the zeros of a trained layer come in runs (think of the empty columns of Part 1)
+# adds only a little: shuffle the entries, and zlib needs a little more. At the left end zlib is lower too, since it also
+# squeezes the bytes of the floats a little. If a pruned network is to be *sent*, zip it. But a zipped matrix cannot be
+# multiplied; it must be unpacked first.
 #
 # ### Exercise break_even_sparsity
 #
-# From which sparsity on does a format pay? Without what is fixed (row starts, rounding) the formulas can be solved by
-# hand: $(1 - s)\, n\, (b_v + b_i) < n\, b_v$ for CSR, and so on:
+# From which sparsity $s$ on does a format pay? Without what is fixed (row starts, rounding) the formulas can be solved
+# by hand: $(1 - s)\, n\, (b_v + b_i) < n\, b_v$ for CSR, and so on:
 #
 # $$s^*_{\text{COO}} = \frac{2 b_i}{b_v + 2 b_i}, \qquad s^*_{\text{CSR}} = \frac{b_i}{b_v + b_i}, \qquad
 # s^*_{\text{bitmask}} = \frac{1}{b_v} .$$
@@ -488,7 +493,7 @@ for bits in (32, 16):
 # But a file has a header, a row start, a rounding. So find the exact point by trying. You are given a function that
 # tells the bytes for a number of nonzeros, `bytes_of`. It may be a formula, or it may write a file, which takes time.
 # It never falls when the number of nonzeros grows. So halve the range again and again, as one looks up a word in a
-# dictionary.
+# printed dictionary.
 #
 # *By hand.* 8 entries, dense 32 bytes, `bytes_of(z)` $= 8z$. Three nonzeros take 24 bytes and pay; four take 32, as
 # many as dense, and do not. So the answer is $(8 - 3)/8 = 0.625$.
@@ -568,8 +573,8 @@ for (name, bits), row in crossings.items():
 # many rows with few columns.)
 #
 # So break-even is no property of "sparse storage". It depends on the widths: for values of 32 bits from a few percent
-# (bitmask) to 80% (COO with 64-bit indices), and for shorter values later. Whoever stores quantised weights of 8 or 4
-# bits should solve the formula first.
+# (bitmask) to 80% (COO with 64-bit indices), and for shorter values later. Whoever rounds the weights to 8 or 4 bits
+# should solve the formula first.
 #
 # ## Part 3 · Two of every four
 #
@@ -618,7 +623,8 @@ assert values.shape == (1, 4) and values.dtype == np.float32, (
 )
 assert values.tolist() == [[0, 7, 3, 4]], (
     f"Your values are {values.tolist()}; group 0 stores the places 0 and 2 (0 and 7), group 1 the places 1 and 3 (3 and 4).\n"
-    "Is it 7, 0, or 4, 3? Then a group's values are not in the order of their places.\n"
+    "Is it 7, 0 or 4, 3? Then a group's values are not in the order of their places, or the added place is 3, not the\n"
+    "lowest free one. Is it 7, 7? Then the same place is stored twice.\n"
     "Is it 7, 3, 4? Then a group with one nonzero stores only one."
 )
 assert positions.dtype == np.uint8 and positions.shape == (1,), (
@@ -627,7 +633,8 @@ assert positions.dtype == np.uint8 and positions.shape == (1,), (
 assert positions.tolist() == [216], (
     f"Your byte is {positions[0]}, in bits {positions[0]:08b}; 216 is expected, in bits 11011000: code 13 high, code 8 low.\n"
     "Is it 141? Then the first group is in the high bits. Is it 114? Then p and q are exchanged.\n"
-    "Is it 222 or 218? Then the place added to group 0 is not the lowest free one. Is it 164 or 165? Then you stored a mask."
+    "Is it 217 or 222? Then the place added to group 0 is not the lowest free one. Is it 218? Then place 2 is stored twice.\n"
+    "Is it 164 or 165? Then you stored a mask."
 )
 values, positions = pack_two_four(np.zeros((1, 4), dtype=np.float32))
 assert values.tolist() == [[0, 0]] and positions.tolist() == [4], (
@@ -770,6 +777,7 @@ for s, column, random in zip(fit_sparsities, misfits.T, chance):
 # The reader is given in the next cell.
 
 # %%
+# Given. Leave this cell as it is.
 def load_sparse(file):
     """Read the bytes that `save_sparse` returned: {name: tensor}."""
     stored = safetensors.torch.load(file)
@@ -995,12 +1003,12 @@ rounding = [100 * (scores["bitmask, 16 bits", s, seed] - scores["bitmask", s, se
 print(f"16 bits change the accuracy by {min(rounding):+.2f} to {max(rounding):+.2f} points")
 
 # %% [markdown]
-# **What we saw.** Read the figure from right to left. Up to a high sparsity the file becomes several times smaller and
-# the accuracy stays about where it was; then it falls. The bitmask lies left of PyTorch's CSR at each of these
-# sparsities, and the zipped dense file keeps up with it.
+# **What we saw.** Read the figure from right to left. Up to about 80% the file becomes several times smaller and the
+# accuracy stays about where it was; at 90% it has begun to fall. The bitmask lies left of PyTorch's CSR at each of
+# these sparsities, and the zipped dense file keeps up with the bitmask.
 #
 # PyTorch's file is even larger than the formula of Part 2 says. The printed line tells why: its column indices are a
-# view into a larger array, in which the rows are stored as well, and `torch.save` writes whole storages. You would not
+# part of a larger array, in which the rows are stored as well, and `torch.save` writes the whole of it. You would not
 # have seen this without a formula to compare with.
 #
 # Now look at the single points. Rounding to 16 bits halves the file *without any pruning*, and the printed changes of
@@ -1024,8 +1032,10 @@ for (name, s), values in test_scores.items():
     print(f"{name:17} at {100 * s:2.0f} %: {spread([100 * value for value in values], ' %')} in {kilobytes:7.1f} kB")
 
 # %% [markdown]
-# **What we saw.** The pruned network, read from a much smaller file, is about as good as the whole one on images that
-# played no part in any choice: the difference is of the size of the spread. Rounding to 16 bits does not show.
+# **What we saw.** On these images the pruned network loses little, about the size of the spread; on the validation
+# images, one cell earlier, 90% cost several times the spread. The three seeds see the same images, so the spread does
+# not tell how much depends on the choice of images. Both together say: there is some loss, and these few images do not
+# fix its size. Rounding to 16 bits does not show.
 #
 # ## Part 5 · Time
 #
@@ -1039,10 +1049,10 @@ for (name, s), values in test_scores.items():
 # - *blocks* (BSR): only whole 16 × 16 blocks are zero or not, and each stored block has one index;
 # - *rows removed*: as many rows are gone, and a smaller dense matrix is left.
 #
-# Left and middle: a matrix of 2048 × 2048, times 64 columns (a batch of 64) and times one column, a vector. Right: the
-# real `fc1`, pruned by magnitude, one image. All with three masks or seeds. Each result is compared with the dense one
-# before the clock starts, and the conversion is not timed. The methods are measured in turns. The small dots are the
-# three masks, the line is their median.
+# Left and middle: a matrix of 2048 × 2048 with random masks, times 64 columns (a batch of 64) and times one column, a
+# vector. Right: the real `fc1`, pruned by magnitude, one column. All with three masks or seeds. Each result is compared
+# with the dense one before the clock starts, and the conversion is not timed. The methods are measured in turns. The
+# small dots are the three masks, the line is their median.
 
 # %% tags=["experiment"]
 time_sparsities = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98]
@@ -1148,15 +1158,16 @@ for panel in panels:
 # *Rows removed* is the only method that gains in every panel and at every sparsity. It is the same dense code on a
 # smaller matrix, so nothing is lost to positions.
 #
-# *CSR with 64 columns* begins below dense, in spite of fewer multiply-adds: dense code streams through memory and uses
-# wide vector instructions, and CSR jumps to where each column number points. It pays at a high sparsity only.
+# *CSR with 64 columns* begins below dense, in spite of fewer multiply-adds. Probably this is why: dense code reads
+# memory in order and works on many numbers with one instruction, and CSR jumps to where each column number points. It
+# pays at a high sparsity only.
 #
-# *CSR with one column* does better. Each stored number is read once and used once, so the time goes into reading the
-# matrix, and bytes count. With 32-bit indices it is as large as dense at 50%, and about there it begins to be as fast.
-# For `fc1` on the right that comes later. That matrix is so small that it stays in a cache near the processor; reading
-# is cheap there, and the jumps are not. And 64-bit indices are slower than their bytes explain. The documentation of
-# `crow_indices` tells why: Intel's library MKL, which does this product, takes 32-bit indices, and others must be cast
-# down first. Look into what you measure.
+# *CSR with one column* does better. Each stored number is read once and used once, so probably the time goes into
+# reading the matrix, and bytes count. With 32-bit indices it is as large as dense at 50%, and about there it begins to
+# be as fast. For `fc1` on the right that comes later. Probably that matrix is so small that it stays in a cache near
+# the processor, where reading is cheap and the jumps are not. And 64-bit indices are slower than their bytes explain.
+# The documentation of `crow_indices` names a reason: Intel's library MKL, which does this product, takes 32-bit
+# indices, and others must be cast down first. Look into what you measure.
 #
 # *Blocks* need fewer indices, and inside a block nothing jumps. Whether that helps is for your figure to say: it
 # depends on the code behind it, and the sparsity must be pruned in blocks, which costs accuracy (Lab 2).
@@ -1222,7 +1233,8 @@ for moment, threads in rows[::-1]:
 # them is. If one of them is put aside by the operating system, because other work wants its core, then all the others
 # wait for it, for milliseconds, in a product that takes about one. One thread is put aside too, but nobody waits for
 # it, and most of its products fall between two interruptions. So on a busy machine the times of several threads tell
-# about the *scheduler*, not about the product: they come in jumps and can be many times longer than with one thread.
+# about the operating system, not about the product: they come in jumps and can be many times longer than with one
+# thread.
 #
 # (On a machine that is quiet and has many cores, all threads may well be the fastest row. Then the question is what
 # your readers' machine does.) The rules that follow: one thread for comparisons, methods in turns, the median and not
@@ -1231,12 +1243,12 @@ for moment, threads in rows[::-1]:
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# Your pruned MLP (90% of its weights are zero, fine-grained) is to be used in three ways: (i) it is sent to a million
+# Your pruned MLP (90% of its weights are zero, at any places) is to be used in three ways: (i) it is sent to a million
 # phones, which unpack it into a dense network; (ii) it runs on a server's CPU, one image at a time; (iii) it goes to a
-# GPU with 2:4 support. Answer in about twelve lines. (a) For each, choose how to store it, with numbers from your own
-# measurements, and name what your choice does *not* save. (b) For which of the three would you go back and prune
-# differently, and how? (c) A report says: "pruning 90% makes the file 10 times smaller and the network 10 times
-# faster". Correct both halves with your figures, and name one baseline that the report should have included.
+# GPU with 2:4 support. Answer in about twenty lines. (a) For each, choose how to store it, with numbers from your own
+# measurements (for (iii) bytes only), and name what your choice does *not* save. (b) For which of the three would you go
+# back and prune differently, and how? (c) A report says: "pruning 90% makes the file 10 times smaller and the network
+# 10 times faster". Correct both halves with your figures, and name one baseline that the report should have included.
 
 # %% [markdown] tags=["written"] points=3 grade_id="three_uses"
 # **Model answer.** (a) (i) The bitmask with 16-bit values (and zlib on top costs nothing to try): it is the leftmost
@@ -1369,6 +1381,6 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # Lab 14 measures the same formats on a GPU.
 #
 # **Read next.** Han et al. (2016), section 2, for positions in few bits. Mishra et al. (2021), for what the hardware
-# does with the packed arrays. Gale et al. (2020), for how a sparse kernel is made fast. Hoefler et al. (2021),
+# does with the packed arrays. Gale et al. (2020), for how a sparse product is made fast. Hoefler et al. (2021),
 # [arXiv:2102.00554](https://arxiv.org/abs/2102.00554), for a survey of formats. The lecture note of this lab
 # (`lecture_notes/lab13_sparse_storage.md` in the course's repository) works small examples by hand.
