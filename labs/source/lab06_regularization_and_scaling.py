@@ -329,11 +329,12 @@ for way, strength in runs:
 #
 # $$v = w - \eta \nabla L(w), \qquad w \leftarrow \arg\min_x \tfrac12 (x - v)^2 + t\,|x|, \qquad t = \eta \lambda .$$
 #
-# Here $\eta$ is the learning rate. This minimum has a formula, soft thresholding:
+# This minimum has a formula, soft thresholding:
 #
 # $$S_t(v) = \operatorname{sign}(v)\, \max(|v| - t,\ 0).$$
 #
-# Here $v$ is an entry of `values` and $t$ is `threshold`. Every entry moves towards zero by $t$, and stops there.
+# Here $\eta$ is the learning rate, $v$ is an entry of `values`, and $t$ is `threshold`. Every entry moves towards zero by
+# $t$, and stops there.
 #
 # *By hand.* $t = 1$: $3$ becomes $2$, $-1.5$ becomes $-0.5$, and $0.8$ becomes $0$. A gradient step would have made
 # $0.8 - 1 = -0.2$ of the last one.
@@ -541,9 +542,9 @@ for strength in GROUP_STRENGTHS:
 # $$y_c = \gamma_c\, \frac{x_c - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c , \qquad
 # \text{minimise } L + \lambda \sum_c |\gamma_c| .$$
 #
-# An L1 penalty on the $\gamma$ alone switches whole channels off. The paper takes steps along the gradient, as in Part
-# 1 (along a *sub-gradient*, since $|\gamma|$ has no derivative at 0 and some value must be put there); Ye et al. (2018)
-# take proximal steps.
+# An L1 penalty on the $\gamma$ alone switches whole channels off, all but a constant (Part 4). The paper takes steps
+# along the gradient, as in Part 1 (along a *sub-gradient*, since $|\gamma|$ has no derivative at 0 and some value must be
+# put there); Ye et al. (2018) take proximal steps.
 #
 # ### Experiment: the scales against the strength
 #
@@ -594,7 +595,9 @@ jobs = [("proximal", strength) for strength in SLIM_STRENGTHS] + [("SGD", SLIM)]
 slimmed = {}  # (way, strength): the three networks
 for (way, strength), seed in tqdm([(job, seed) for job in jobs for seed in SEEDS], desc="slimming"):
     slimmed.setdefault((way, strength), []).append(slim(cnns[seed], seed, strength, way))
-slim_accuracy = {job: [validate(model) for model in models] for job, models in slimmed.items()}
+slim_accuracy = {
+    job: [validate(model) for model in models] for job, models in tqdm(slimmed.items(), desc="validation")
+}
 slim_zeros = {job: [float((magnitudes(model) == 0).mean()) for model in models] for job, models in slimmed.items()}
 
 fig, axes = plt.subplots(1, 4, figsize=(12, 3.4), sharey=True)
@@ -689,7 +692,7 @@ print("scale_masks: the visible checks pass")
 # Right: how many channels of each layer a cut of 50% leaves. Guess first: which network loses least?
 
 # %% tags=["experiment"]
-def silenced(model, masks):
+def zero_scaled(model, masks):
     """A copy of the model in which the removed channels have scale 0; their shifts stay."""
     model = copy.deepcopy(model)
     with torch.no_grad():
@@ -710,7 +713,7 @@ after_cut = {name: np.zeros((len(SEEDS), len(cut_sparsities))) for name in compa
 for (name, job), seed in tqdm([(item, seed) for item in compared.items() for seed in SEEDS], desc="cuts"):
     for place, sparsity in enumerate(cut_sparsities):
         model = slimmed[job][seed]
-        smaller = silenced(model, scale_masks(scales_of(model), sparsity))
+        smaller = zero_scaled(model, scale_masks(scales_of(model), sparsity))
         after_cut[name][seed, place] = accuracy(smaller, images[:1000], labels[:1000])
 left_at_half = {
     strength: [channels_left(scale_masks(scales_of(model), 0.5)) for model in slimmed["proximal", strength]]
@@ -741,7 +744,7 @@ for strength in SLIM_STRENGTHS:
 LOW = SLIM_STRENGTHS[1]
 collapse = {0: [], 8: []}
 for least, model in tqdm(list(itertools.product(collapse, slimmed["proximal", LOW])), desc="floor"):
-    collapse[least].append(validate(silenced(model, scale_masks(scales_of(model), 0.5, least))))
+    collapse[least].append(validate(zero_scaled(model, scale_masks(scales_of(model), 0.5, least))))
 for least, values in collapse.items():
     print(f"λ {LOW:g}, a cut of 50 % with a floor of {least} channels: accuracy {in_percent(values)}")
 
@@ -919,7 +922,7 @@ with torch.no_grad():
         masks[place][::3] = False
         for value in shift_values:
             getattr(model, place).bias[(~masks[place]).to(device)] = value
-            whole = silenced(model, masks)
+            whole = zero_scaled(model, masks)
             truth = whole(images[:200])
             for treatment in ("dropped", "folded"):
                 small = narrow(model, masks, fold=treatment == "folded")
