@@ -9,7 +9,7 @@ def l1_penalty(weights: dict[str, torch.Tensor], strength: float) -> torch.Tenso
     Args:
         weights: {layer name: weight tensor of any shape, one floating dtype and device for all}. A tensor may be a
             parameter that requires gradients. No tensor is changed.
-        strength: the factor lambda, 0 or more.
+        strength: the factor lambda, 0 or more; infinity need not be handled.
 
     Returns:
         Tensor without dimensions, dtype and device of the weights, through which gradients flow: after
@@ -35,7 +35,7 @@ def l2_penalty(weights: dict[str, torch.Tensor], strength: float) -> torch.Tenso
     Args:
         weights: {layer name: weight tensor of any shape, one floating dtype and device for all}. A tensor may be a
             parameter that requires gradients. No tensor is changed.
-        strength: the factor lambda, 0 or more.
+        strength: the factor lambda, 0 or more; infinity need not be handled.
 
     Returns:
         Tensor without dimensions, dtype and device of the weights, through which gradients flow: each weight's
@@ -57,10 +57,10 @@ def group_lasso_penalty(weights: dict[str, torch.Tensor], strength: float) -> to
     """Compute the group-lasso penalty of a network, with one group for each output unit of each layer.
 
     Args:
-        weights: {layer name: [out, in] of a linear layer or [out, in, kh, kw] of a convolution, one floating dtype
-            and device for all}. Group i of a layer is everything in `weight[i]`. A tensor may be a parameter that
-            requires gradients. No tensor is changed.
-        strength: the factor lambda, 0 or more.
+        weights: {layer name: [out, in] of a linear layer or [out, in, kh, kw] of a convolution, or another tensor of
+            two or more dimensions, none of them empty, one floating dtype and device for all}. Group i of a layer
+            is everything in `weight[i]`. A tensor may be a parameter that requires gradients. No tensor is changed.
+        strength: the factor lambda, 0 or more; infinity need not be handled.
 
     Returns:
         Tensor without dimensions, dtype and device of the weights:
@@ -99,7 +99,8 @@ def soft_threshold(values: torch.Tensor, threshold: float) -> torch.Tensor:
 
     Args:
         values: tensor of any shape and floating dtype, finite; it may require gradients. It is not changed.
-        threshold: t, 0 or more. In a training step it is the learning rate times the strength of the penalty.
+        threshold: t, 0 or more; infinity need not be handled. In a training step it is the learning rate times the
+            strength of the penalty.
 
     Returns:
         A new tensor, shape, dtype and device of `values`, detached: no gradient flows through it. Entry v becomes
@@ -121,10 +122,10 @@ def group_soft_threshold(weight: torch.Tensor, threshold: float) -> torch.Tensor
     """Shorten every row of a weight by the threshold, and make the rows that are no longer than it exactly zero.
 
     Args:
-        weight: [out, in] or [out, in, kh, kw], any floating dtype, finite; it may require gradients. Row i is
-            everything in `weight[i]`. It is not changed.
-        threshold: t, 0 or more: by how much the L2 norm of each row shrinks. (For a step with the penalty of
-            `group_lasso_penalty`, the caller gives learning rate * strength * sqrt(p).)
+        weight: [out, in] or [out, in, kh, kw], or another tensor of two or more dimensions, any floating dtype,
+            finite, not empty; it may require gradients. Row i is everything in `weight[i]`. It is not changed.
+        threshold: t, 0 or more: by how much the L2 norm of each row shrinks; infinity need not be handled. (For a
+            step with the penalty of `group_lasso_penalty`, the caller gives learning rate * strength * sqrt(p).)
 
     Returns:
         A new tensor, shape, dtype and device of `weight`, detached: no gradient flows through it. A row w of norm
@@ -151,8 +152,8 @@ def scale_masks(scales: dict[str, torch.Tensor], sparsity: float, least: int = 0
     """Choose the channels to keep by their BatchNorm scale: one ranking over all the layers, and a floor for each.
 
     Args:
-        scales: {layer name: the scales gamma of its BatchNorm, shape [channels], floating dtype}. They may be
-            negative, and may require gradients. They are not changed.
+        scales: {layer name: the scales gamma of its BatchNorm, shape [channels], floating dtype, finite}. They may be
+            negative, and may require gradients. They are not changed. Other shapes and NaN need not be handled.
         sparsity: fraction of the channels of all layers together to remove, between 0 and 1, both included.
         least: the floor: how many channels every layer keeps at least, 0 or more. A layer that has no more than
             `least` channels keeps them all.
@@ -160,8 +161,8 @@ def scale_masks(scales: dict[str, torch.Tensor], sparsity: float, least: int = 0
     Returns:
         {layer name: boolean tensor [channels] on the device of its scales}, True = keep; the same names in the same
         order. Of n channels in all layers together exactly round(sparsity * n) are removed (Python's round): those with the
-        smallest |gamma|. Of equal ones the earlier goes first: layers in the order of the dictionary, in a layer the
-        lowest index. A channel whose layer has only `least` channels left is passed over, and the next one in the
+        smallest |gamma|. Of equal ones the earlier goes first: layers in the order of the dictionary (not of their
+        names), in a layer the lowest index. A channel whose layer has only `least` channels left is passed over, and the next one in the
         ranking goes instead.
 
     Raises:
@@ -202,9 +203,11 @@ def fold_constant(
         weight: of the *next* layer, any floating dtype: [out, channels, kh, kw] of a convolution, or
             [out, channels * positions] of a linear layer after `flatten`, in which channel c owns the entries
             c * positions to (c + 1) * positions - 1 (positions is 1 where nothing was flattened). Not changed.
-        bias: [out], that layer's bias, or None where it has none. Not changed.
+        bias: [out], that layer's bias, or None where it has none. Not changed. A wrong length, or a weight of
+            another number of dimensions, need not be handled.
         shifts: [channels], the beta of the BatchNorm before. A removed channel has gamma = 0, so its BatchNorm gives
-            beta everywhere, the ReLU after it max(beta, 0), and max-pooling does not change a constant.
+            beta everywhere, the ReLU after it max(beta, 0), and max-pooling does not change a constant. All tensors are
+            finite, on one device, and of one floating dtype (the mask apart).
         mask: boolean [channels], True = the channel is kept.
 
     Returns:

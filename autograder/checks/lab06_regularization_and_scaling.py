@@ -371,12 +371,12 @@ def small_layers(lab, rng):
 
 @check("scale_masks", tolerance=exact)
 def equal_scales(lab, rng):
-    """Of equal magnitudes the earlier layer's goes first, and in a layer the lower index."""
+    """Of equal magnitudes the one of the layer that is earlier in the dictionary goes first, then the lower index."""
     layers = {
-        "a": torch.tensor([0.5, -0.5, 1.0]),
-        "b": torch.tensor([1.0, 0.5, -0.5, 0.5]),
-        "c": torch.ones(3),
-    }
+        "norm9": torch.tensor([0.5, -0.5, 1.0]),
+        "norm10": torch.tensor([1.0, 0.5, -0.5, 0.5]),
+        "first": torch.ones(3),
+    }  # not in the order of the alphabet
     return {
         f"sparsity {s}, floor {least}": lab.scale_masks(copies(layers), s, least)
         for s in (0.1, 0.3, 0.4, 0.6, 0.7)

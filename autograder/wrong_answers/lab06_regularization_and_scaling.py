@@ -1140,6 +1140,31 @@ def scales_by_index(scales, sparsity, least=0):
     return masks
 
 
+@wrong(
+    "scale_masks",
+    "Of equal scales your ranking follows the names of the layers: whole tuples were sorted, and not the magnitudes alone.",
+)
+def scales_by_name(scales, sparsity, least=0):
+    if not scales:
+        raise ValueError("empty")
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    if least < 0:
+        raise ValueError("least")
+    masks = {name: torch.ones(len(g), dtype=torch.bool) for name, g in scales.items()}
+    left = {name: len(g) for name, g in scales.items()}
+    channels = [(abs(g), name, c) for name, layer in scales.items() for c, g in enumerate(layer.tolist())]
+    wanted = round(sparsity * len(channels))
+    for _, name, c in sorted(channels):
+        if wanted > 0 and left[name] > least:
+            masks[name][c] = False
+            left[name] -= 1
+            wanted -= 1
+    if wanted > 0:
+        raise ValueError("floor")
+    return masks
+
+
 @wrong("scale_masks", "You cut the number of channels off after the point: it is to be rounded.")
 def scales_truncated(scales, sparsity, least=0):
     if not scales:
