@@ -11,9 +11,9 @@ def apoz(activations: torch.Tensor) -> torch.Tensor:
     """Compute the average percentage of zeros (APoZ) of each channel, as a fraction.
 
     Args:
-        activations: what one layer put out for N images, N >= 1: [N, C] of a linear layer, [N, C, H, W] of a
-            convolution, or [N, C, ...] with any number of dimensions behind the channels, none of size 0. Any
-            dtype, contiguous or not; it is not changed. It may hold negative numbers.
+        activations: what one layer put out for N images, N >= 1, in C >= 1 channels: [N, C] of a linear layer,
+            [N, C, H, W] of a convolution, or [N, C, ...] with any number of dimensions behind the channels, none of
+            size 0. Any dtype, contiguous or not; it is not changed. It may hold negative numbers.
 
     Returns:
         Float32 tensor [C] on the same device, between 0 and 1: for each channel, entries that are exactly zero
@@ -41,28 +41,29 @@ def collect_apoz(
     Args:
         model: any network, in any mode.
         images: [N, ...] on the model's device, N >= 1.
-        names: modules to observe, named as `model.named_modules()` lists them, none twice; `[]` gives `{}`. Each
-            runs at least once in a forward pass and returns one tensor [B, C, ...] with a C of its own that
-            never changes.
+        names: modules to observe, named as `model.named_modules()` lists them, none twice; `[]` gives `{}`, with
+            or without a run of the model (wrong arguments raise all the same). Each module runs at least once in a
+            forward pass and returns one tensor [B, C, ...]. C may differ between modules, but is the same in every
+            run of one module.
         batch_size: images in one forward pass, at least 1; the last batch holds what is left, and may be smaller.
 
     Returns:
-        {name: float32 tensor [C] on the device of the output}: for each channel, exact zeros divided by entries,
-        over all N images and all positions. A module that runs several times in a pass counts all its runs
-        together. An output is counted as the module returns it: a later module that works in place may change it
-        afterwards.
+        {name: float32 tensor [C] on the device of the output}, in the order of `names`: for each channel, exact
+        zeros divided by entries, over all N images and all positions. A module that runs several times in a pass
+        counts all its runs together. An output is counted as the module returns it: a later module that works in
+        place may change it afterwards.
 
-    Every image goes through the model once. The memory does not grow with N: from one batch to the next the
-    function keeps counts, never activations.
+    Unless `names` is empty, every image goes through the model once. The memory does not grow with N: from one
+    batch to the next the function keeps counts, never activations.
 
     After the call, and also when a forward pass raises (let its error pass)
-        - every module of the model has the mode (`training`) that it had before, each its own;
+        - every module of the model has the `training` that it had before; modules may have had different ones;
         - the hooks added here are removed, and hooks that others have added are still there;
         - parameters, buffers and gradients are as before.
 
     Raises:
-        ValueError: if a name is no module of the model, if there are no images, or if batch_size is below 1. The
-            model is then untouched.
+        ValueError: if a name is not among those of `model.named_modules()`, if there are no images, or if
+            batch_size is below 1. The model is then untouched.
 
     Source: Hu et al. (2016), arXiv:1607.03250.
     """
@@ -134,26 +135,28 @@ def remove_filters(
 
     Args:
         conv: the convolution that loses filters, n of them now, with or without bias.
-        bn: the BatchNorm behind it, with affine parameters and running statistics (PyTorch's defaults), or None.
+        bn: the BatchNorm behind it, with scale, shift, running mean and variance (PyTorch's defaults), or None.
         following: the convolution that reads the n channels, after any activation or pooling (each channel by itself).
-        kept: int64 tensor, the positions of the n' channels to keep, 1 <= n' <= n, in ascending order.
+        kept: int64 tensor (no other dtype is passed), the positions of the n' channels to keep, 1 <= n' <= n,
+            strictly ascending.
 
     Returns:
         (conv, bn, following), three new modules; bn is None where it was None. The new convolution has n' filters,
         the BatchNorm n' features, the next convolution n' inputs and as many filters as before; `out_channels`,
         `num_features` and `in_channels` say so. What belongs to a kept channel keeps its values: weights, bias,
         scale, shift, running mean and variance. All else is as before: the bias of the next convolution, kernel
-        size, stride, padding (with its mode), dilation, eps, momentum, the count of batches, dtype, device, and the
-        mode (`training`) of each module.
-        The parameters are nn.Parameters that require gradients. The new modules share no memory with the
-        old ones, and the old ones are not changed.
+        size, stride, padding, padding_mode, dilation, eps, momentum, the count of batches, dtype, device, and
+        `training` of each module.
+        The parameters are nn.Parameters that require gradients, as all the old ones do; hooks and `.grad` do not
+        matter. The new modules share no memory with the old ones, and the old ones are not changed.
 
     The outputs of the new chain are those of the old one in which the removed channels are set to zero *where the
     next convolution reads them*, behind BatchNorm and activation.
 
     Raises:
         ValueError: if a convolution has groups other than 1, if the channels of bn or following are not the n of
-            conv, or if `kept` is empty, has not one dimension, does not rise strictly, or leaves the range 0 to n - 1.
+            conv, or if `kept` is empty, has not one dimension, is not strictly ascending, or leaves the range
+            0 to n - 1.
 
     Source: Li et al. (2016), section 3.1 and figure 1, arXiv:1608.08710.
     """
@@ -191,24 +194,25 @@ def remove_before_linear(
 
     Args:
         layer: the layer that loses outputs, n of them now: a convolution or a linear layer, with or without bias.
-        bn: the BatchNorm behind it, with affine parameters and running statistics (PyTorch's defaults), or None.
+        bn: the BatchNorm behind it, with scale, shift, running mean and variance (PyTorch's defaults), or None.
         linear: reads the n channels after `flatten(1)` of [B, n, ...]: channel c owns the M consecutive inputs
             c * M to c * M + M - 1, where M = linear.in_features / n is the number of positions of a map (1 behind
             a linear layer).
-        kept: int64 tensor, the positions of the n' channels to keep, 1 <= n' <= n, in ascending order.
+        kept: int64 tensor (no other dtype is passed), the positions of the n' channels to keep, 1 <= n' <= n,
+            strictly ascending.
 
     Returns:
         (layer, bn, linear), three new modules; bn is None where it was None. The new layer has n' outputs, the
         BatchNorm n' features, the linear layer n' * M inputs and as many outputs as before; `out_channels` or
         `out_features`, `num_features` and `in_features` say so. What belongs to a kept channel keeps its values.
-        All else is as before: the bias of `linear`, kernel size, stride, padding (with its mode), dilation, eps,
-        momentum, the count of batches, dtype, device, and the mode (`training`) of each module. The parameters are
-        nn.Parameters that require gradients. The new modules share no memory with the old ones, and the
-        old ones are not changed.
+        All else is as before: the bias of `linear`, kernel size, stride, padding, padding_mode, dilation, eps,
+        momentum, the count of batches, dtype, device, and `training` of each module. The parameters are
+        nn.Parameters that require gradients, as all the old ones do; hooks and `.grad` do not matter. The new
+        modules share no memory with the old ones, and the old ones are not changed.
 
     Raises:
         ValueError: if a convolution has groups other than 1, if n does not divide linear.in_features or is not
-            bn.num_features, or if `kept` is empty, has not one dimension, does not rise strictly, or leaves the
+            bn.num_features, or if `kept` is empty, has not one dimension, is not strictly ascending, or leaves the
             range 0 to n - 1.
 
     Source: the boundary of convolution and linear layer; one removed channel takes M inputs with it.
@@ -248,14 +252,15 @@ def saved_cost(
             a linear layer.
         next_shape: shape of the weight of the next layer, which reads these outputs: (out', out, kh', kw') of a
             convolution, or (out', in') of a linear layer behind `flatten(1)`, where each output of the layer
-            before owns in' / out inputs. The two kernels may differ, and need not be square.
+            before owns M = in' / out inputs. The two kernels may differ, and need not be square. Behind a linear
+            layer comes a linear one with M = 1, and nothing else.
         positions: output positions h * w of the layer for one image; 1 for a linear layer.
         next_positions: the same of the next layer.
         removed: how many outputs go, between 0 and out, both included.
 
     Returns:
-        (weights, macs), two Python ints: what both layers together have less after the cut, macs for one
-        image. Biases and BatchNorm do not count.
+        (weights, macs), two Python ints: how many weights and MACs fewer the two layers have together, MACs for
+        one image. Biases and BatchNorm do not count.
 
     Raises:
         ValueError: if the next layer does not read the outputs of the first one (out is not the second entry of a
@@ -263,8 +268,8 @@ def saved_cost(
             or above out.
 
     Source: Li et al. (2016), section 3.1, arXiv:1608.08710: n_i k^2 h_{i+1} w_{i+1} + n_{i+2} k^2 h_{i+2} w_{i+2} MACs
-    for one filter. There n_i is the number of *input* channels of layer i, which has n_{i+1} filters, k is the
-    kernel size of both layers, and h_{i+1}, w_{i+1} the size of the map that layer i puts out.
+    for one filter. There n_i is what is called in here, n_{i+1} is out, n_{i+2} is out', k the size of both
+    kernels, and h_{i+1} w_{i+1} the positions.
     """
     out = shape[0]
     fits = next_shape[1] == out if len(next_shape) == 4 else next_shape[1] % out == 0

@@ -411,7 +411,7 @@ def batch_norm_goes_along(lab, rng):
 
 @check("remove_filters", tolerance=ROUNDING)
 def convolutions_of_any_shape(lab, rng):
-    """Stride, padding with its mode, dilation, kernels that are not square and a missing bias stay as they are."""
+    """Stride, padding, padding_mode, dilation, kernels that are not square and a missing bias stay as they are."""
     conv = drawn(
         nn.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2), padding_mode="reflect"), rng
     )
@@ -424,7 +424,7 @@ def convolutions_of_any_shape(lab, rng):
 
 @check("remove_filters", tolerance=exact)
 def modes_and_dtype_stay(lab, rng):
-    """Each module keeps its own mode and its dtype; keeping all channels changes nothing."""
+    """Each module keeps its own `training` and its dtype; keeping all channels changes nothing."""
     conv, following = drawn(nn.Conv2d(2, 4, 3).double().eval(), rng), drawn(nn.Conv2d(4, 2, 3).double(), rng)
     bn = drawn(nn.BatchNorm2d(4).double().eval(), rng)
     return {
@@ -502,7 +502,7 @@ def a_whole_boundary(lab, rng):
 
 @check("remove_before_linear", tolerance=exact)
 def linear_modes_and_dtype_stay(lab, rng):
-    """Each module keeps its own mode and its dtype, whether all, some or one of the channels are kept."""
+    """Each module keeps its own `training` and its dtype, whether all, some or one of the channels are kept."""
     conv, bn = drawn(nn.Conv2d(2, 4, 3).double().eval(), rng), drawn(nn.BatchNorm2d(4).double().eval(), rng)
     linear = drawn(nn.Linear(8, 3).double(), rng)
     return {
