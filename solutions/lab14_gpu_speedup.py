@@ -85,10 +85,11 @@ def compare(
         of a round is the baseline's time divided by the candidate's time in the same round; above 1 the candidate is
         faster. Between two numbers interpolate in a straight line, as `numpy.percentile` does by default.
 
-    In this order: each function is called once, and `agree` once, with what they returned. Then comes the warm-up of both. Then the
-    rounds: in each of them the baseline is timed once and then the candidate once, so the two take turns. A timing holds
-    the whole work of its own `calls` calls, which follow each other without waiting, and nothing else. Each function
-    is called exactly 1 + warmup + rounds * calls times.
+    In this order: each function is called once, and `agree` once, with what they returned (whether you wait before
+    it makes no difference). Then comes the warm-up, `warmup` calls of each, in any order. Then the rounds: in each of
+    them the baseline is timed once and then the candidate once, so the two take turns. A timing holds the whole work
+    of its own `calls` calls, which follow each other without waiting, and nothing else. Each function is called
+    exactly 1 + warmup + rounds * calls times.
 
     Raises:
         ValueError: if `warmup` is below 0, or `rounds` or `calls` is below 1: then nothing has been called. And if the
@@ -233,14 +234,15 @@ def amortisation_calls(convert_seconds: float, dense_seconds: float, sparse_seco
     """Count the calls after which the conversion of a weight into a sparse format has paid for itself.
 
     Args:
-        convert_seconds: time of the conversion, which is made once, >= 0.
+        convert_seconds: time of the conversion, which is made once, >= 0 and finite, as are the others.
         dense_seconds: time of one dense product, >= 0.
         sparse_seconds: time of one product with the converted weight, >= 0.
 
     Returns:
         The smallest whole number n of calls, an int, for which the conversion and n sparse products together take no
         longer than n dense products. It is 0 if the conversion takes no time and the sparse product is the faster
-        one. None if the sparse product is not faster than the dense one: no number of calls pays then.
+        one. None if the sparse product is not faster than the dense one: no number of calls pays then. Compute with
+        the floats as they are: no case is tested in which their rounding decides.
 
     Raises:
         ValueError: if a time is below 0 or NaN.

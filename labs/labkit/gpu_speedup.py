@@ -293,7 +293,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         return check
 
     parser = argparse.ArgumentParser(prog="python -m labkit.gpu_speedup", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the JSON file to write; its folder is made if need be"
+    )
     parser.add_argument(
         "--device", choices=["cuda", "cpu"], default="cuda" if torch.cuda.is_available() else "cpu"
     )
@@ -316,8 +318,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             setattr(options, name, value)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device here")
-    if not options.out.parent.is_dir() or options.out.is_dir():
-        parser.error(f"{options.out} cannot be written: it is a folder, or its folder is missing")
+    if options.out.is_dir():
+        parser.error(f"{options.out} cannot be written: it is a folder")
+    nearest = next(folder for folder in options.out.absolute().parents if folder.exists())
+    if not nearest.is_dir():
+        parser.error(f"{options.out} cannot be written: {nearest} is a file, not a folder")
     return options
 
 
@@ -325,6 +330,7 @@ def main(arguments: list[str]) -> int:
     """Record, write, and say in one line what there is."""
     options = parse(arguments)
     made = record(options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     part = options.out.with_name(f"{options.out.name}.part")
     part.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     part.replace(options.out)  # a record is there whole or not at all

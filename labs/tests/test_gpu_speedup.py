@@ -101,7 +101,7 @@ def test_a_wrong_product_gets_no_time(tmp_path, monkeypatch):
         ["--shapes", "32"], ["--shapes", "0x4"], ["--batches", "1,-2"], ["--batches", "many"], ["--dtypes", "int8"],
         ["--formats", "COO"], ["--sparsities", "0"], ["--sparsities", "1.5"], ["--sparsities", "nan"],
         ["--sparsities", "half"], ["--rounds", "0"], ["--threads", "0"], ["--copy-mib", "0"], ["--device", "tpu"],
-        ["--out", "no/such/folder/record.json"], ["--out", "/"], ["--unknown"],
+        ["--out", f"{__file__}/record.json"], ["--out", f"{__file__}/folder/record.json"], ["--out", "/"], ["--unknown"],
     ],
 )  # fmt: skip
 def test_bad_arguments_exit_with_status_2_and_write_nothing(tmp_path, capsys, bad):
@@ -110,6 +110,12 @@ def test_bad_arguments_exit_with_status_2_and_write_nothing(tmp_path, capsys, ba
     assert stopped.value.code == 2
     assert "error:" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path):
+    path = tmp_path / "data" / "gpu_speedup" / "chip.json"
+    assert main([*SMALL, "--formats", "CSR", "--out", str(path)]) == 0
+    assert list(read_records(path.parent)) == ["chip"]
 
 
 def test_the_file_must_be_named(capsys):
