@@ -23,9 +23,9 @@ def gradient_scores(
     count, and yours are not stored there.
 
     Raises:
-        ValueError: if `weights` is empty, or if the loss has more than one entry.
+        ValueError: if `weights` is empty, or if the loss has not exactly one entry.
 
-    Source: the gradient-magnitude criterion of the course's source document S1, section 2.2.
+    Source: the gradient-magnitude criterion, as tutorials on pruning propose it.
     """
     if not weights:
         raise ValueError("there is no weight to score: weights is empty")
@@ -43,7 +43,7 @@ def hybrid_mask(
 
     Args:
         weight: tensor of any shape, any floating dtype; it is not changed.
-        gradient: dL/dw with its sign, the shape of `weight`; it is not changed.
+        gradient: dL/dw with its sign, the shape and dtype of `weight`; it is not changed.
         weight_threshold: a >= 0, in the units of the weights.
         gradient_threshold: b >= 0, in the units of the gradient.
 
@@ -54,7 +54,7 @@ def hybrid_mask(
     Raises:
         ValueError: if the two shapes differ, or if a threshold is negative or NaN.
 
-    Source: the hybrid criterion of the course's source document S1, section 2.3.
+    Source: a hybrid criterion, as a tutorial on pruning proposes it.
     """
     if weight.shape != gradient.shape:
         raise ValueError(f"the weight has shape {list(weight.shape)}, its gradient {list(gradient.shape)}")
@@ -93,11 +93,10 @@ def hessian_diagonal(
     """Compute the diagonal of the Hessian exactly: the second derivative of the loss by each single weight.
 
     Args:
-        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss depends on every
-            weight, and the gradient of each layer on that layer's weights, as in a network with the cross-entropy
-            loss. Call it exactly once.
-        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape, n entries in all. With
-            n backward passes this is meant for small networks.
+        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. Call it exactly once. You
+            may assume that autograd never finds an unused weight, neither in the first derivative nor in the second.
+        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape, float32 or float64, n
+            entries in all. With n backward passes this is meant for small networks.
 
     Returns:
         {layer name: d^2 L / dw_i^2, the shape, dtype and device of that weight}, the same names, without gradient
@@ -106,7 +105,7 @@ def hessian_diagonal(
     The weights and the `.grad` of every parameter stay as they are.
 
     Raises:
-        ValueError: if `weights` is empty, or if the loss has more than one entry.
+        ValueError: if `weights` is empty, or if the loss has not exactly one entry.
 
     Source: the h_kk of LeCun, Denker and Solla (1989), "Optimal Brain Damage", here by differentiating twice.
     """
@@ -134,13 +133,12 @@ def hutchinson_diagonal(
     """Estimate the diagonal of the Hessian from products of the Hessian with random vectors.
 
     Args:
-        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. The loss depends on every
-            weight, and the gradient of each layer on that layer's weights, as in a network with the cross-entropy
-            loss. Call it exactly once.
-        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape.
-        probes: m >= 1 vectors z, drawn before the call. Each is a dictionary with the same names as `weights` and,
-            for each, a tensor of the same shape, dtype and device, whose entries are +1 or -1. All its tensors
-            together are *one* vector z of the whole network.
+        compute_loss: takes no argument, returns the loss, a tensor with exactly one entry. Call it exactly once. You
+            may assume that autograd never finds an unused weight, neither in the first derivative nor in the second.
+        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape, float32 or float64.
+        probes: m >= 1 vectors z, drawn before the call. Each is a dictionary with the names of `weights`, in the same
+            order, and for each name a tensor of the weight's shape, dtype and device, whose entries are +1 or -1.
+            All its tensors together are *one* vector z of the whole network.
 
     Returns:
         {layer name: tensor with the shape, dtype and device of that weight}, the same names, without gradient
@@ -151,7 +149,7 @@ def hutchinson_diagonal(
 
     Raises:
         ValueError: if `probes` is empty, or if a probe has other names than `weights`, or another shape for one of
-            them; if `weights` is empty, or the loss has more than one entry.
+            them; if `weights` is empty, or the loss has not exactly one entry.
 
     Source: Bekas, Kokiopoulou and Saad (2007), "An estimator for the diagonal of a matrix"; after Hutchinson (1990),
     who estimated the trace.
@@ -186,7 +184,7 @@ def empirical_fisher_diagonal(
         sample_losses: the losses l_1, ..., l_N of N >= 1 samples, one after the other; each is a tensor with exactly
             one entry, has a graph of its own, and depends on every weight. It may be a generator, which computes each
             loss when you ask for it: go through it once.
-        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape.
+        weights: {layer name: the network's own parameter, `requires_grad` True}, any shape, float32 or float64.
 
     Returns:
         {layer name: (1/N) * the sum over n of (dl_n/dw)^2, the shape, dtype and device of that weight}, the same
@@ -195,7 +193,7 @@ def empirical_fisher_diagonal(
     The weights and the `.grad` of every parameter stay as they are.
 
     Raises:
-        ValueError: if there is no sample, if `weights` is empty, or if one of the losses has more than one entry.
+        ValueError: if there is no sample, if `weights` is empty, or if one of the losses has not exactly one entry.
 
     Source: the empirical Fisher matrix, of which Kunstner, Balles and Hennig (2019), arXiv:1905.12558, tell the
     limits; for pruning Theis, Korshunova, Tejani and Huszar (2018), arXiv:1801.05787.
@@ -255,14 +253,15 @@ def obs_step(
         index: the position q of the weight that is removed, an int: the kept weight with the smallest saliency; of
             equal saliencies the lowest index.
         saliency: w_q^2 / (2 [H^-1]_qq), a float: by how much the loss rises if it is quadratic.
-        weight: [n], new: w - (w_q / [H^-1]_qq) * (column q of H^-1). Its entry q is exactly 0, and those that were
-            removed before are still exactly 0.
-        inverse_hessian: [n, n], new: the inverse of the Hessian of the weights that are kept after this step,
-            A - (column q of A)(row q of A) / A_qq with A = H^-1. Its row q and its column q are exactly 0.
+        weight: [n], new, without gradient history: w - (w_q / [H^-1]_qq) * (column q of H^-1). Its entry q is
+            exactly 0, and those that were removed before are still exactly 0.
+        inverse_hessian: [n, n], new, without gradient history: the inverse of the Hessian of the weights that are
+            kept after this step, A - (column q of A)(row q of A) / A_qq with A = H^-1. Its row q and its column q are
+            exactly 0; when the last weight goes, all of it is 0.
 
     Raises:
-        ValueError: if no weight is kept; if the diagonal of the inverse is not above 0 (or is NaN) for one of the
-            kept weights: then the surface is no valley there; if the shapes do not fit together.
+        ValueError: if no weight is kept; if the diagonal of the inverse is not above 0 (or is NaN) for any of the
+            kept weights: then the surface is no valley; if the shapes are not [n], [n, n] and [n] with the same n.
 
     Source: Hassibi and Stork (1993), "Optimal Brain Surgeon", for the saliency and the change of the weights;
     Frantar, Singh and Alistarh (2022), "Optimal Brain Compression", lemma 1, arXiv:2208.11580, for the new inverse.

@@ -570,7 +570,7 @@ def the_arguments_stay(lab, rng):
     return {
         "arguments": [weight, inverse, kept],
         "result": [saliency, new, new_inverse],
-        "history": [new.requires_grad, new_inverse.requires_grad],
+        "history": {"weight": new.requires_grad, "inverse": new_inverse.requires_grad},
     }
 
 

@@ -1041,9 +1041,7 @@ def fisher_running_mean(sample_losses, weights):
 # --- obd_saliency ----------------------------------------------------------------------------------------------
 
 
-@wrong(
-    "obd_saliency", "The weight is not squared, as it is printed in the source document S0: a sign is left."
-)
+@wrong("obd_saliency", "The weight is not squared: the sign of the weight is left in the saliency.")
 def obd_without_square(weight, curvature):
     if weight.shape != curvature.shape:
         raise ValueError("shapes")
@@ -1335,6 +1333,22 @@ def obs_last_of_equals(weight, inverse_hessian, kept):
     q = n - 1 - int(saliency.flip(0).argmin())
     new = w - w[q] / d[q] * inverse[:, q]
     rest = inverse - torch.outer(inverse[:, q], inverse[q]) / d[q]
+    new[q], new[~kept], rest[q], rest[:, q] = 0, 0, 0, 0
+    return q, saliency[q].item(), new, rest
+
+
+@wrong("obs_step", "Your new tensors still hang on the graph of the weight: they require a gradient.")
+def obs_with_history(weight, inverse_hessian, kept):
+    n = weight.numel()
+    if weight.shape != (n,) or inverse_hessian.shape != (n, n) or kept.shape != (n,) or not kept.any():
+        raise ValueError("input")
+    d = inverse_hessian.diagonal()
+    if not (d[kept] > 0).all():
+        raise ValueError("damping")
+    saliency = torch.where(kept, weight.square() / (2 * d), torch.inf)
+    q = int(saliency.argmin())
+    new = weight - weight[q] / d[q] * inverse_hessian[:, q]
+    rest = inverse_hessian - torch.outer(inverse_hessian[:, q], inverse_hessian[q]) / d[q]
     new[q], new[~kept], rest[q], rest[:, q] = 0, 0, 0, 0
     return q, saliency[q].item(), new, rest
 

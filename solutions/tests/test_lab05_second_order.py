@@ -425,3 +425,11 @@ def test_obs_step_refuses_shapes_that_do_not_fit_and_an_empty_network():
             obs_step(weight, inverse, kept)
     with pytest.raises(ValueError, match="no weight"):
         obs_step(torch.ones(3), torch.eye(3), ~ones)
+
+
+def test_obs_step_returns_tensors_without_history_from_a_parameter():
+    inverse = torch.eye(3).requires_grad_()
+    *_, weight, new_inverse = obs_step(
+        torch.nn.Parameter(torch.ones(3)), inverse, torch.ones(3, dtype=torch.bool)
+    )
+    assert not weight.requires_grad and not new_inverse.requires_grad
