@@ -20,8 +20,8 @@ def sample_patches(
         inputs: what the convolution is given, shape [B, in, H, W], any floating dtype.
         positions: int64, shape [B, P, 2]: for each input its own P places (row, column) of the *output*. The
             rows of an output run from 0 to (H + 2 * padding - kh) // stride, its columns in the same way. A place
-            may occur more than once.
-        kernel_size: (kh, kw), each at least 1.
+            may occur more than once. P may be 0.
+        kernel_size: (kh, kw), each at least 1. The kernel fits into the padded input.
         stride: the convolution's stride, the same along both axes, at least 1.
         padding: how many zeros the convolution adds at each of the four edges, at least 0.
 
@@ -56,7 +56,7 @@ def channel_contributions(patches: torch.Tensor, weight: torch.Tensor) -> torch.
 
     Args:
         patches: shape [N, in, kh, kw], floating dtype: N samples of the layer's input.
-        weight: the layer's weight, shape [out, in, kh, kw], same dtype..
+        weight: the layer's weight, shape [out, in, kh, kw], same dtype.
 
     Returns:
         A tensor Z of shape [in, N, out], same dtype: Z[c, n, o] is what channel c of sample n adds to output o.
@@ -141,20 +141,21 @@ def search_penalty(
             left, or as many, with few exceptions.
         count: how many channels may be left, at least 0.
         highest: a penalty, above 0, at which no more than `count` channels are left.
-        tolerance: relative width, above 0, at which the search may stop.
+        tolerance: relative width, above 0, at which the search may stop. Below 1e-14 the limit on the calls ends the
+            search first, and that is right.
 
     Returns:
-        (penalty, beta) with 0 <= penalty <= highest (a float) and beta = solve(penalty). Where the search meets a
-        penalty that leaves exactly `count` channels, it returns that one (any such penalty is right). Otherwise
-        fewer are left, and at the penalty minus `tolerance * highest`, or closer, more than `count` were left: then
-        several channels leave at the same penalty. If already solve(0.0) leaves no more than `count`, the penalty
-        is 0.0.
+        (penalty, beta) with 0 <= penalty <= highest (a float) and beta = solve(penalty). If already solve(0.0) leaves
+        no more than `count`, the penalty is 0.0, whatever solve(highest) leaves. Else, where the search meets a
+        penalty that leaves exactly `count` channels, it returns that one (any such penalty is right, `highest` too).
+        Otherwise fewer are left, and at the penalty minus `tolerance * highest`, or closer, more than `count` were
+        left: then several channels leave at the same penalty.
 
     `solve` is expensive: it is called at most 50 times.
 
     Raises:
         ValueError: if `count` is negative, `highest` or `tolerance` is not above 0 (NaN is not), or solve(highest)
-            leaves more than `count`.
+            leaves more than `count` (and solve(0.0) does, too).
 
     Source: He, Zhang and Sun (2017), section 3.1, raise lambda until c' channels are left; their code bisects.
     """
@@ -223,7 +224,7 @@ def regression_prune(
     Args:
         patches: X, shape [N, in, kh, kw].
         targets: Y, shape [N, out]: the outputs to keep, without the layer's bias.
-        weight: the layer's weight, shape [out, in, kh, kw].
+        weight: the layer's weight, shape [out, in, kh, kw]. All tensors have one floating dtype, in every round.
         counts: how many channels may be left after each round; each entry at least 1, none larger than the one
             before. One entry: choose once and rebuild once.
         contribute: contribute(patches, weight) returns what each channel adds, shape [in, N, out].
