@@ -9,24 +9,24 @@ from autograder.wrong_answers import right, wrong
 # --- sample_patches --------------------------------------------------------------------------------------------
 
 
-def cut(inputs, positions, kernel_size, stride, padding):
-    """Check the arguments, and cut patch by patch."""
-    if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
-        raise ValueError("shapes")
-    kh, kw = kernel_size
-    padded = F.pad(inputs, (padding,) * 4)
-    rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
-    patches = []
-    for image, own in zip(padded, positions.tolist()):
-        for r, c in own:
-            if not (0 <= r < rows and 0 <= c < columns):
-                raise ValueError("a place outside the output")
-            patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
-    return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
-
-
 @wrong("sample_patches", "You took the place for the column first and the row second.")
 def patches_swapped(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     kh, kw = kernel_size
     padded = F.pad(inputs, (padding,) * 4)
@@ -39,12 +39,44 @@ def patches_swapped(inputs, positions, kernel_size, stride=1, padding=0):
     "sample_patches", "You left the stride out: the place of the output was taken for a place of the input."
 )
 def patches_without_stride(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     return cut(inputs, positions, kernel_size, 1, padding)
 
 
 @wrong("sample_patches", "You left the padding out: the places count from the edge of the padded input.")
 def patches_without_padding(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     kh, kw = kernel_size
     wide = F.pad(inputs, (0, 2 * padding, 0, 2 * padding))
@@ -58,12 +90,44 @@ def patches_without_padding(inputs, positions, kernel_size, stride=1, padding=0)
     "Your patches stand in another order: all inputs at the first place, then all at the second.",
 )
 def patches_by_place(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     patches = cut(inputs, positions, kernel_size, stride, padding)
     return patches.unflatten(0, positions.shape[:2]).transpose(0, 1).flatten(0, 1)
 
 
 @wrong("sample_patches", "You used the places of the first input for every input.")
 def patches_of_the_first_places(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     return cut(inputs, positions[:1].expand_as(positions), kernel_size, stride, padding)
 
@@ -73,6 +137,22 @@ def patches_of_the_first_places(inputs, positions, kernel_size, stride=1, paddin
     "The place was taken for the middle of the patch: it names the patch's first row and column.",
 )
 def patches_centred(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     kh, kw = kernel_size
     around = F.pad(inputs, (padding + kw // 2, padding + kw, padding + kh // 2, padding + kh))
@@ -81,6 +161,22 @@ def patches_centred(inputs, positions, kernel_size, stride=1, padding=0):
 
 @wrong("sample_patches", "Your kernel has its rows and columns exchanged: kernel_size is (kh, kw).")
 def patches_with_a_turned_kernel(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     cut(inputs, positions, kernel_size, stride, padding)
     kh, kw = kernel_size
     wide = F.pad(inputs, (0, kh, 0, kw))
@@ -113,6 +209,22 @@ def patches_unchecked(inputs, positions, kernel_size, stride=1, padding=0):
 
 @wrong("sample_patches", "Your patch is a view of the input: whoever writes to it changes the input.")
 def patches_as_views(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     patches = cut(inputs, positions, kernel_size, stride, padding)
     if len(patches) == 1 and padding == 0:
         (r, c), (kh, kw) = positions[0, 0].tolist(), kernel_size
@@ -122,6 +234,22 @@ def patches_as_views(inputs, positions, kernel_size, stride=1, padding=0):
 
 @right("sample_patches")
 def patches_in_a_loop(inputs, positions, kernel_size, stride=1, padding=0):
+
+    def cut(inputs, positions, kernel_size, stride, padding):
+        """Check the arguments, and cut patch by patch."""
+        if inputs.dim() != 4 or positions.dim() != 3 or positions.shape[::2] != (len(inputs), 2):
+            raise ValueError("shapes")
+        kh, kw = kernel_size
+        padded = F.pad(inputs, (padding,) * 4)
+        rows, columns = (padded.shape[2] - kh) // stride + 1, (padded.shape[3] - kw) // stride + 1
+        patches = []
+        for image, own in zip(padded, positions.tolist()):
+            for r, c in own:
+                if not (0 <= r < rows and 0 <= c < columns):
+                    raise ValueError("a place outside the output")
+                patches.append(image[:, r * stride : r * stride + kh, c * stride : c * stride + kw])
+        return torch.stack(patches) if patches else inputs.new_zeros(0, inputs.shape[1], kh, kw)
+
     return cut(inputs, positions, kernel_size, stride, padding)
 
 
@@ -217,32 +345,33 @@ def parts_channel_by_channel(patches, weight):
 # --- lasso_betas -----------------------------------------------------------------------------------------------
 
 
-def check_lasso(z, y, penalty):
-    if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
-        raise ValueError("penalty or shapes")
-
-
-def descend(z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)):
-    """Coordinate descent with the sums divided by `rows`."""
-    a = z.flatten(1).double()
-    gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
-    beta = np.zeros(len(z))
-    for _ in range(steps):
-        before = beta.copy()
-        for c in range(len(beta)):
-            if gram[c, c] > 0:
-                free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
-                beta[c] = shrink(free, threshold) / gram[c, c]
-        if np.abs(beta - before).max() < 1e-12:
-            break
-    return torch.from_numpy(beta).to(z.dtype)
-
-
 @wrong(
     "lasso_betas",
     "You did not divide the squared error by the number of entries N * out: next to it the penalty hardly counts.",
 )
 def lasso_of_the_sum(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     return descend(contributions, targets, penalty, 1)
 
@@ -252,12 +381,56 @@ def lasso_of_the_sum(contributions, targets, penalty):
     "You divided the squared error by N and not by N * out: the rows of this regression are all entries of Y.",
 )
 def lasso_by_samples(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     return descend(contributions, targets, penalty, len(targets))
 
 
 @wrong("lasso_betas", "The one half before the squared error is missing: your penalty counts only half.")
 def lasso_without_half(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     return descend(contributions, targets, penalty / 2, targets.numel())
 
@@ -267,6 +440,28 @@ def lasso_without_half(contributions, targets, penalty):
     "You went over the channels only once: when one factor changes, those found before are no longer the best.",
 )
 def lasso_one_pass(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     return descend(contributions, targets, penalty, targets.numel(), steps=1)
 
@@ -276,6 +471,11 @@ def lasso_one_pass(contributions, targets, penalty):
     "You solved least squares and then cut at the threshold once: that is the Lasso only for channels that do not overlap.",
 )
 def lasso_least_squares_first(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
     check_lasso(contributions, targets, penalty)
     a = contributions.flatten(1).double()
     beta = torch.linalg.pinv(a.t()) @ targets.flatten().double()
@@ -288,6 +488,28 @@ def lasso_least_squares_first(contributions, targets, penalty):
     "You do not shrink the factors that stay: the threshold takes the penalty off what it keeps, too.",
 )
 def lasso_hard_threshold(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     rows, hard = targets.numel(), lambda free, t: free if abs(free) > t else 0.0
     return descend(contributions, targets, penalty, rows, 200, hard)
@@ -295,6 +517,28 @@ def lasso_hard_threshold(contributions, targets, penalty):
 
 @wrong("lasso_betas", "Your factors cannot be negative.")
 def lasso_positive(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     return descend(
         contributions, targets, penalty, targets.numel(), shrink=lambda free, t: max(free - t, 0.0)
@@ -306,6 +550,11 @@ def lasso_positive(contributions, targets, penalty):
     "Your penalty is the sum of the squares of beta: it makes factors small and none of them zero.",
 )
 def lasso_ridge(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
     check_lasso(contributions, targets, penalty)
     a = contributions.flatten(1).double()
     gram, linear = a @ a.t() / targets.numel(), a @ targets.flatten().double() / targets.numel()
@@ -317,6 +566,11 @@ def lasso_ridge(contributions, targets, penalty):
     "lasso_betas", "You followed the gradient of |beta|: it steps across zero and never rests exactly on it."
 )
 def lasso_by_gradient(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
     check_lasso(contributions, targets, penalty)
     a = contributions.flatten(1).double()
     gram, linear = (
@@ -331,6 +585,28 @@ def lasso_by_gradient(contributions, targets, penalty):
 
 @wrong("lasso_betas", "A channel that contributes nothing makes you divide by zero.")
 def lasso_dead_channel(contributions, targets, penalty):
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     check_lasso(contributions, targets, penalty)
     beta = descend(contributions, targets, penalty, targets.numel())
     energy = contributions.square().sum(dim=(1, 2))
@@ -339,6 +615,24 @@ def lasso_dead_channel(contributions, targets, penalty):
 
 @wrong("lasso_betas", "A negative penalty, or one that is NaN, is accepted.")
 def lasso_any_penalty(contributions, targets, penalty):
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     if contributions.dim() != 3 or contributions.shape[1:] != targets.shape:
         raise ValueError("shapes")
     return descend(contributions, targets, penalty, targets.numel())
@@ -349,6 +643,24 @@ def lasso_any_penalty(contributions, targets, penalty):
     "Targets that do not fit the contributions are accepted, or break with another error than ValueError.",
 )
 def lasso_any_shapes(contributions, targets, penalty):
+
+    def descend(
+        z, y, threshold, rows, steps=400, shrink=lambda free, t: np.sign(free) * max(abs(free) - t, 0.0)
+    ):
+        """Coordinate descent with the sums divided by `rows`."""
+        a = z.flatten(1).double()
+        gram, linear = (a @ a.t() / rows).numpy(), (a @ y.flatten().double() / rows).numpy()
+        beta = np.zeros(len(z))
+        for _ in range(steps):
+            before = beta.copy()
+            for c in range(len(beta)):
+                if gram[c, c] > 0:
+                    free = linear[c] - gram[c] @ beta + gram[c, c] * beta[c]
+                    beta[c] = shrink(free, threshold) / gram[c, c]
+            if np.abs(beta - before).max() < 1e-12:
+                break
+        return torch.from_numpy(beta).to(z.dtype)
+
     if not penalty >= 0:
         raise ValueError("penalty")
     return descend(contributions, targets, penalty, targets.numel())
@@ -357,6 +669,11 @@ def lasso_any_shapes(contributions, targets, penalty):
 @right("lasso_betas")
 def lasso_by_ista(contributions, targets, penalty):
     """Proximal gradient steps with momentum (FISTA), restarted, on all factors at once."""
+
+    def check_lasso(z, y, penalty):
+        if not penalty >= 0 or z.dim() != 3 or z.shape[1:] != y.shape:
+            raise ValueError("penalty or shapes")
+
     check_lasso(contributions, targets, penalty)
     a = contributions.flatten(1).double()
     gram, linear = a @ a.t() / a.shape[1], a @ targets.flatten().double() / a.shape[1]
@@ -402,38 +719,36 @@ def lasso_on_the_residual(contributions, targets, penalty):
 # --- search_penalty --------------------------------------------------------------------------------------------
 
 
-def check_search(count, highest, tolerance):
-    if count < 0 or not highest > 0 or not tolerance > 0:
-        raise ValueError("count, highest or tolerance")
-
-
-def bisect(solve, low, high, tolerance, leaves_too_many):
-    """Bisect; return the two ends of the last interval and their factors."""
-    ends = [low, None], [high, solve(high)]
-    while ends[1][0] - ends[0][0] > tolerance:
-        middle = (ends[0][0] + ends[1][0]) / 2
-        beta = solve(middle)
-        end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
-        end[:] = [middle, beta]
-    return ends
-
-
-def searching(solve, count, highest, tolerance, leaves_too_many):
-    check_search(count, highest, tolerance)
-    beta = solve(0.0)
-    if not leaves_too_many(int((beta != 0).sum())):
-        return 0.0, beta
-    if leaves_too_many(int((solve(highest) != 0).sum())):
-        raise ValueError("highest leaves too many")
-    _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
-    return penalty, beta
-
-
 @wrong(
     "search_penalty",
     "One channel too few is left: `count` channels may stay, and you ask for fewer than that.",
 )
 def search_strict(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
+    def searching(solve, count, highest, tolerance, leaves_too_many):
+        check_search(count, highest, tolerance)
+        beta = solve(0.0)
+        if not leaves_too_many(int((beta != 0).sum())):
+            return 0.0, beta
+        if leaves_too_many(int((solve(highest) != 0).sum())):
+            raise ValueError("highest leaves too many")
+        _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
+        return penalty, beta
+
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
@@ -444,6 +759,31 @@ def search_strict(solve, count, highest, tolerance=1e-4):
 
 @wrong("search_penalty", "You removed `count` channels: `count` is how many are left.")
 def search_removes(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
+    def searching(solve, count, highest, tolerance, leaves_too_many):
+        check_search(count, highest, tolerance)
+        beta = solve(0.0)
+        if not leaves_too_many(int((beta != 0).sum())):
+            return 0.0, beta
+        if leaves_too_many(int((solve(highest) != 0).sum())):
+            raise ValueError("highest leaves too many")
+        _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
+        return penalty, beta
+
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
@@ -454,6 +794,21 @@ def search_removes(solve, count, highest, tolerance=1e-4):
 
 @wrong("search_penalty", "You returned the lower end of your interval: there too many channels are left.")
 def search_lower_end(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
     check_search(count, highest, tolerance)
     beta = solve(0.0)
     if int((beta != 0).sum()) <= count:
@@ -466,6 +821,11 @@ def search_lower_end(solve, count, highest, tolerance=1e-4):
 
 @wrong("search_penalty", "You raise the penalty in small equal steps: that takes far too many calls.")
 def search_by_steps(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
@@ -479,6 +839,31 @@ def search_by_steps(solve, count, highest, tolerance=1e-4):
 
 @wrong("search_penalty", "Your search stops after a few steps, before its interval is narrow enough.")
 def search_too_coarse(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
+    def searching(solve, count, highest, tolerance, leaves_too_many):
+        check_search(count, highest, tolerance)
+        beta = solve(0.0)
+        if not leaves_too_many(int((beta != 0).sum())):
+            return 0.0, beta
+        if leaves_too_many(int((solve(highest) != 0).sum())):
+            raise ValueError("highest leaves too many")
+        _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
+        return penalty, beta
+
     check_search(count, highest, tolerance)
     return searching(solve, count, highest, 0.5, lambda left: left > count)
 
@@ -487,6 +872,31 @@ def search_too_coarse(solve, count, highest, tolerance=1e-4):
     "search_penalty", "The factors that you return are those of another penalty than the one that you return."
 )
 def search_other_beta(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
+    def searching(solve, count, highest, tolerance, leaves_too_many):
+        check_search(count, highest, tolerance)
+        beta = solve(0.0)
+        if not leaves_too_many(int((beta != 0).sum())):
+            return 0.0, beta
+        if leaves_too_many(int((solve(highest) != 0).sum())):
+            raise ValueError("highest leaves too many")
+        _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
+        return penalty, beta
+
     penalty, _ = searching(solve, count, highest, tolerance, lambda left: left > count)
     return penalty, solve(penalty * 0.5 if penalty > 0 else highest)
 
@@ -496,6 +906,11 @@ def search_other_beta(solve, count, highest, tolerance=1e-4):
     "You kept the largest factors of another solution: beta must be what `solve` returns for your penalty.",
 )
 def search_top_of_the_dense(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
@@ -511,6 +926,21 @@ def search_top_of_the_dense(solve, count, highest, tolerance=1e-4):
     "You search also where no penalty is needed: without one, no more than `count` channels were left.",
 )
 def search_always(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
     check_search(count, highest, tolerance)
     if int((solve(highest) != 0).sum()) > count:
         raise ValueError("highest leaves too many")
@@ -523,6 +953,21 @@ def search_always(solve, count, highest, tolerance=1e-4):
     "A highest penalty that leaves too many channels is accepted: the search then ends with too many.",
 )
 def search_trusts_highest(solve, count, highest, tolerance=1e-4):
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
     check_search(count, highest, tolerance)
     beta = solve(0.0)
     if int((beta != 0).sum()) <= count:
@@ -535,6 +980,17 @@ def search_trusts_highest(solve, count, highest, tolerance=1e-4):
     "search_penalty", "A negative count, or a highest penalty or tolerance that is not above 0, is accepted."
 )
 def search_unchecked(solve, count, highest, tolerance=1e-4):
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
     beta = solve(0.0)
     if int((beta != 0).sum()) <= count:
         return 0.0, beta
@@ -549,6 +1005,31 @@ def search_unchecked(solve, count, highest, tolerance=1e-4):
 @right("search_penalty")
 def search_to_the_end(solve, count, highest, tolerance=1e-4):
     """Bisect to the full width, whether or not the count was met on the way."""
+
+    def check_search(count, highest, tolerance):
+        if count < 0 or not highest > 0 or not tolerance > 0:
+            raise ValueError("count, highest or tolerance")
+
+    def bisect(solve, low, high, tolerance, leaves_too_many):
+        """Bisect; return the two ends of the last interval and their factors."""
+        ends = [low, None], [high, solve(high)]
+        while ends[1][0] - ends[0][0] > tolerance:
+            middle = (ends[0][0] + ends[1][0]) / 2
+            beta = solve(middle)
+            end = ends[0] if leaves_too_many(int((beta != 0).sum())) else ends[1]
+            end[:] = [middle, beta]
+        return ends
+
+    def searching(solve, count, highest, tolerance, leaves_too_many):
+        check_search(count, highest, tolerance)
+        beta = solve(0.0)
+        if not leaves_too_many(int((beta != 0).sum())):
+            return 0.0, beta
+        if leaves_too_many(int((solve(highest) != 0).sum())):
+            raise ValueError("highest leaves too many")
+        _, (penalty, beta) = bisect(solve, 0.0, highest, tolerance * highest, leaves_too_many)
+        return penalty, beta
+
     return searching(solve, count, highest, tolerance, lambda left: left > count)
 
 
@@ -583,15 +1064,15 @@ def search_from_a_list(solve, count, highest, tolerance=1e-4):
 # --- reconstruct_weights ---------------------------------------------------------------------------------------
 
 
-def check_fit(patches, targets):
-    if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
-        raise ValueError("shapes")
-
-
 @wrong(
     "reconstruct_weights", "You fitted one factor for each channel: every entry of the kernel is free here."
 )
 def weights_one_factor(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     sums = patches.flatten(2).sum(2).double()  # N, kept
     w = torch.linalg.pinv(sums) @ targets.double()  # kept, out
@@ -603,6 +1084,11 @@ def weights_one_factor(patches, targets):
     "You correlated inputs and targets: that is the solution only where no two inputs overlap.",
 )
 def weights_by_correlation(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x = patches.flatten(1)
     w = (x.t() @ targets) / x.square().sum(0).clamp(min=1e-12)[:, None]
@@ -614,6 +1100,11 @@ def weights_by_correlation(patches, targets):
     "You took the means off inputs and targets: the layer has no intercept that could put them back.",
 )
 def weights_centred(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x, y = patches.flatten(1).double(), targets.double()
     w = torch.linalg.pinv(x - x.mean(0)) @ (y - y.mean(0))
@@ -625,6 +1116,11 @@ def weights_centred(patches, targets):
     "You inverted X^T X: it has no inverse where channels are dead or equal, or samples are few.",
 )
 def weights_by_inverse(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x = patches.flatten(1)
     gram = x.t() @ x
@@ -639,6 +1135,11 @@ def weights_by_inverse(patches, targets):
     "reconstruct_weights", "You added a ridge to X^T X that is not small: it pulls the weights towards zero."
 )
 def weights_ridge(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x, y = patches.flatten(1).double(), targets.double()
     shifted = x.t() @ x + 30 * torch.eye(x.shape[1], dtype=torch.float64)
@@ -647,6 +1148,11 @@ def weights_ridge(patches, targets):
 
 @wrong("reconstruct_weights", "The entries of the kernel are in another order than in the patches.")
 def weights_turned(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x = patches.flatten(1).double()
     w = (torch.linalg.pinv(x) @ targets.double()).t()
@@ -659,6 +1165,11 @@ def weights_turned(patches, targets):
     "You returned the matrix of the solution: the layer's weight has the shape [out, kept, kh, kw].",
 )
 def weights_flat(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     return (torch.linalg.pinv(patches.flatten(1).double()) @ targets.double()).to(patches.dtype)
 
@@ -668,6 +1179,11 @@ def weights_flat(patches, targets):
     "Inputs and outputs of the solution are exchanged: its columns, not its rows, belong to the outputs.",
 )
 def weights_not_transposed(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     w = torch.linalg.pinv(patches.flatten(1).double()) @ targets.double()
     return w.reshape(targets.shape[1], *patches.shape[1:]).to(patches.dtype)
@@ -675,6 +1191,11 @@ def weights_not_transposed(patches, targets):
 
 @wrong("reconstruct_weights", "Your weights have another dtype than the patches.")
 def weights_double(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x = patches.flatten(1).double()
     return (torch.linalg.pinv(x) @ targets.double()).t().reshape(-1, *patches.shape[1:])
@@ -691,6 +1212,11 @@ def weights_unchecked(patches, targets):
 
 @right("reconstruct_weights")
 def weights_by_pinv(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x = patches.flatten(1).double()
     return (torch.linalg.pinv(x) @ targets.double()).t().reshape(-1, *patches.shape[1:]).to(patches.dtype)
@@ -707,6 +1233,11 @@ def weights_by_numpy(patches, targets):
 
 @right("reconstruct_weights")
 def weights_by_torch_in_single_precision(patches, targets):
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     return (
         torch.linalg.lstsq(patches.flatten(1), targets, driver="gelsd")
@@ -718,6 +1249,11 @@ def weights_by_torch_in_single_precision(patches, targets):
 @right("reconstruct_weights")
 def weights_by_normal_equations(patches, targets):
     """X^T X with a ridge so small that it only helps where there is no inverse."""
+
+    def check_fit(patches, targets):
+        if patches.dim() != 4 or targets.dim() != 2 or len(patches) != len(targets):
+            raise ValueError("shapes")
+
     check_fit(patches, targets)
     x, y = patches.flatten(1).double(), targets.double()
     gram = x.t() @ x
@@ -728,36 +1264,36 @@ def weights_by_normal_equations(patches, targets):
 # --- regression_prune ------------------------------------------------------------------------------------------
 
 
-def pruning(
-    patches, targets, weight, counts, contribute, choose, reconstruct,
-    norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
-    select=lambda beta: beta.nonzero().flatten(),
-    finish=lambda new, beta, kept: new,
-    restart=False, zero=True, checked=True,
-):  # fmt: skip
-    """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
-    if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
-        raise ValueError("counts")
-    original = weight.clone()
-    weight = weight.clone()
-    kept = torch.arange(weight.shape[1])
-    for count in counts:
-        norms = norm(weight)
-        unit = weight / torch.where(norms > 0, norms, 1)
-        beta = choose(contribute(patches, unit), targets, count)
-        kept = select(beta)
-        new = finish(reconstruct(patches[:, kept], targets), beta, kept)
-        weight = original.clone() if restart or not zero else torch.zeros_like(weight)
-        if not restart:
-            weight[:, kept] = new
-    return kept, new
-
-
 @wrong(
     "regression_prune",
     "You did not divide the weights of each channel by their norm before you asked for the contributions.",
 )
 def prune_not_normalised(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         norm=lambda w: torch.ones(1, w.shape[1], 1, 1, dtype=w.dtype),
@@ -769,6 +1305,31 @@ def prune_not_normalised(patches, targets, weight, counts, contribute, choose, r
     "You normalised the filters, W[o]: the norm of a channel's slice, W[:, c], is asked for.",
 )
 def prune_normalises_filters(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         norm=lambda w: w.square().sum(dim=(1, 2, 3), keepdim=True).sqrt(),
@@ -780,6 +1341,31 @@ def prune_normalises_filters(patches, targets, weight, counts, contribute, choos
     "You divided all the weights by one norm, that of the whole tensor: each channel has its own.",
 )
 def prune_normalises_all(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches,
         targets,
@@ -794,6 +1380,31 @@ def prune_normalises_all(patches, targets, weight, counts, contribute, choose, r
 
 @wrong("regression_prune", "You divided by the sum of the squares: the norm is its root.")
 def prune_squared_norm(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True),
@@ -805,6 +1416,31 @@ def prune_squared_norm(patches, targets, weight, counts, contribute, choose, rec
     "You divided by the sum of the magnitudes: the Frobenius norm is the root of the sum of the squares.",
 )
 def prune_l1_norm(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         norm=lambda w: w.abs().sum(dim=(0, 2, 3), keepdim=True),
@@ -831,6 +1467,31 @@ def prune_zero_slice(patches, targets, weight, counts, contribute, choose, recon
     "You keep only the channels with a positive beta: any beta that is not zero keeps its channel.",
 )
 def prune_positive(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         select=lambda beta: (beta > 0).nonzero().flatten(),
@@ -841,6 +1502,31 @@ def prune_positive(patches, targets, weight, counts, contribute, choose, reconst
     "regression_prune", "You take small factors for zero: a channel leaves only where its beta is exactly 0."
 )
 def prune_small_factors(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         select=lambda beta: (beta.abs() > 1e-3).nonzero().flatten(),
@@ -849,6 +1535,31 @@ def prune_small_factors(patches, targets, weight, counts, contribute, choose, re
 
 @wrong("regression_prune", "You always keep `count` channels, also where fewer have a beta that is not zero.")
 def prune_fills_up(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     if not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:])):
         raise ValueError("counts")
     remaining = iter(counts)
@@ -863,6 +1574,31 @@ def prune_fills_up(patches, targets, weight, counts, contribute, choose, reconst
     "You multiplied the rebuilt weights by beta: beta chooses, and least squares sets the size.",
 )
 def prune_with_factors(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(
         patches, targets, weight, counts, contribute, choose, reconstruct,
         finish=lambda new, beta, kept: new * beta[kept][None, :, None, None],
@@ -871,6 +1607,31 @@ def prune_with_factors(patches, targets, weight, counts, contribute, choose, rec
 
 @wrong("regression_prune", "Each of your rounds starts from the original weights again.")
 def prune_restarts(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(patches, targets, weight, counts, contribute, choose, reconstruct, restart=True)
 
 
@@ -878,11 +1639,61 @@ def prune_restarts(patches, targets, weight, counts, contribute, choose, reconst
     "regression_prune", "A channel that has left keeps its old weights, so a later round may choose it again."
 )
 def prune_revives(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(patches, targets, weight, counts, contribute, choose, reconstruct, zero=False)
 
 
 @wrong("regression_prune", "You returned the chosen channels with their old weights: nothing was rebuilt.")
 def prune_keeps_the_weights(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     original = weight
     kept, _ = pruning(patches, targets, weight, counts, contribute, choose, reconstruct)
     return kept, original[:, kept]
@@ -893,6 +1704,31 @@ def prune_keeps_the_weights(patches, targets, weight, counts, contribute, choose
     "You returned a weight with all channels, zeros included: only those of the kept channels are asked for.",
 )
 def prune_full_size(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     kept, new = pruning(patches, targets, weight, counts, contribute, choose, reconstruct)
     full = torch.zeros_like(weight)
     full[:, kept] = new
@@ -901,6 +1737,31 @@ def prune_full_size(patches, targets, weight, counts, contribute, choose, recons
 
 @wrong("regression_prune", "You returned a mask: the positions of the kept channels are asked for.")
 def prune_returns_a_mask(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     kept, new = pruning(patches, targets, weight, counts, contribute, choose, reconstruct)
     mask = torch.zeros(weight.shape[1], dtype=torch.bool)
     mask[kept] = True
@@ -909,6 +1770,31 @@ def prune_returns_a_mask(patches, targets, weight, counts, contribute, choose, r
 
 @wrong("regression_prune", "You went to the last count at once: each count is a round of its own.")
 def prune_last_count_only(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     if not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:])):
         raise ValueError("counts")
     return pruning(patches, targets, weight, counts[-1:], contribute, choose, reconstruct)
@@ -916,6 +1802,31 @@ def prune_last_count_only(patches, targets, weight, counts, contribute, choose, 
 
 @wrong("regression_prune", "You changed the weight that was given to you.")
 def prune_in_place(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     kept, new = pruning(patches, targets, weight, counts, contribute, choose, reconstruct)
     weight.zero_()
     weight[:, kept] = new
@@ -927,6 +1838,31 @@ def prune_in_place(patches, targets, weight, counts, contribute, choose, reconst
     "Counts that are empty, below 1 or rising are accepted, or break with another error than ValueError.",
 )
 def prune_unchecked(patches, targets, weight, counts, contribute, choose, reconstruct):
+
+    def pruning(
+        patches, targets, weight, counts, contribute, choose, reconstruct,
+        norm=lambda w: w.square().sum(dim=(0, 2, 3), keepdim=True).sqrt(),
+        select=lambda beta: beta.nonzero().flatten(),
+        finish=lambda new, beta, kept: new,
+        restart=False, zero=True, checked=True,
+    ):  # fmt: skip
+        """Rounds of choosing and rebuilding, with the places at which people go wrong as arguments."""
+        if checked and (not counts or min(counts) < 1 or any(b > a for a, b in zip(counts, counts[1:]))):
+            raise ValueError("counts")
+        original = weight.clone()
+        weight = weight.clone()
+        kept = torch.arange(weight.shape[1])
+        for count in counts:
+            norms = norm(weight)
+            unit = weight / torch.where(norms > 0, norms, 1)
+            beta = choose(contribute(patches, unit), targets, count)
+            kept = select(beta)
+            new = finish(reconstruct(patches[:, kept], targets), beta, kept)
+            weight = original.clone() if restart or not zero else torch.zeros_like(weight)
+            if not restart:
+                weight[:, kept] = new
+        return kept, new
+
     return pruning(patches, targets, weight, counts, contribute, choose, reconstruct, checked=False)
 
 
@@ -967,16 +1903,16 @@ def prune_with_normalize(patches, targets, weight, counts, contribute, choose, r
 # --- prune_in_order --------------------------------------------------------------------------------------------
 
 
-def check_names(layers):
-    if len(set(layers)) != len(layers):
-        raise ValueError("a layer is named twice")
-
-
 @wrong(
     "prune_in_order",
     "You read all the inputs first: each later layer was fitted to inputs that it no longer gets.",
 )
 def order_inputs_first(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     inputs, kept = {name: read_inputs(name) for name in layers}, {}
     for name in layers:
@@ -990,6 +1926,11 @@ def order_inputs_first(layers, read_inputs, read_targets, prune_layer, write):
     "You wrote the new weights only at the end: no layer saw what the layers before it had become.",
 )
 def order_writes_last(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     pruned = {name: prune_layer(name, read_inputs(name), read_targets(name)) for name in layers}
     for name, (kept, weight) in pruned.items():
@@ -1002,6 +1943,11 @@ def order_writes_last(layers, read_inputs, read_targets, prune_layer, write):
     "You began with the last layer: the inputs of a layer change when the layers before it are pruned.",
 )
 def order_backwards(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     kept = {}
     for name in reversed(layers):
@@ -1012,6 +1958,11 @@ def order_backwards(layers, read_inputs, read_targets, prune_layer, write):
 
 @wrong("prune_in_order", "You sorted the names: the order of the list is the order of the network.")
 def order_sorted(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     kept = {}
     for name in sorted(layers):
@@ -1022,6 +1973,11 @@ def order_sorted(layers, read_inputs, read_targets, prune_layer, write):
 
 @wrong("prune_in_order", "Inputs and targets are exchanged when you call prune_layer.")
 def order_exchanged(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     kept = {}
     for name in layers:
@@ -1034,6 +1990,11 @@ def order_exchanged(layers, read_inputs, read_targets, prune_layer, write):
 
 @wrong("prune_in_order", "You returned the new weights: the channels that are left are asked for.")
 def order_returns_weights(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     weights = {}
     for name in layers:
@@ -1044,6 +2005,11 @@ def order_returns_weights(layers, read_inputs, read_targets, prune_layer, write)
 
 @wrong("prune_in_order", "You returned a list: a dictionary with the layers' names is asked for.")
 def order_returns_a_list(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     found = []
     for name in layers:
@@ -1055,12 +2021,22 @@ def order_returns_a_list(layers, read_inputs, read_targets, prune_layer, write):
 
 @wrong("prune_in_order", "You pruned every layer and wrote none of them into the network.")
 def order_never_writes(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     return {name: prune_layer(name, read_inputs(name), read_targets(name))[0] for name in layers}
 
 
 @wrong("prune_in_order", "You call prune_layer twice for each layer, once for each of its results.")
 def order_prunes_twice(layers, read_inputs, read_targets, prune_layer, write):
+
+    def check_names(layers):
+        if len(set(layers)) != len(layers):
+            raise ValueError("a layer is named twice")
+
     check_names(layers)
     kept = {}
     for name in layers:
