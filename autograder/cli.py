@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -102,6 +103,7 @@ def verify(
     from autograder.verify import verify as verify_lab
 
     chosen, found = find_labs(labs or []), {}
+    warnings.simplefilter("ignore", RuntimeWarning)  # a wrong answer may well meet a NaN
     with progress() as bar:
         task = bar.add_task("verifying", total=len(chosen))
         for lab in chosen:
