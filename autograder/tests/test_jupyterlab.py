@@ -57,9 +57,11 @@ def test_a_wrong_answer_is_told_what_is_wrong_and_a_right_one_passes(page, addre
         "magnitude_mask": answer_text(lab, "magnitude_mask", "keeps_the_smallest"),
     }
     open_with(page, address, bundle, lab, answers)
+    page.locator(".jp-Notebook .jp-Cell").first.click()  # the menu acts on the notebook that was touched last
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.get_by_text("threshold_mask: the visible checks pass").first.wait_for()
+    outputs = page.locator(".jp-OutputArea-output")
+    outputs.filter(has_text="threshold_mask: the visible checks pass").first.wait_for(state="attached")
     error = page.locator(".jp-RenderedText").filter(has_text="AssertionError").first  # where the run stops
     error.wait_for(state="attached")
     error.scroll_into_view_if_needed()
