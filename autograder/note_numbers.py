@@ -19,8 +19,8 @@ def value_at(results: dict, key: str) -> float:
     return results
 
 
-def filled(text: str, results: dict) -> str:
-    """The text with every marked number as the results have it.
+def filled(text: str, results: dict, name: str) -> str:
+    """The text of the note of that name, with every marked number as the results have it.
 
     Raises:
         UsageError: a key is not in the results, or its number is negative: the note writes signs as words of its own.
@@ -33,11 +33,11 @@ def filled(text: str, results: dict) -> str:
             new = f"{100 * value_at(results, key):z.{decimals}f}"
         except (KeyError, TypeError):
             raise UsageError(
-                f"a note quotes {key}, which is not in its results file; mend one of them."
+                f"{name} quotes {key}, which is not in its results file; mend one of them."
             ) from None
         if new.startswith("-"):
             raise UsageError(
-                f"a note quotes {key}, which is {new}%: quote its opposite, and read the sentence again."
+                f"{name} quotes {key}, which is {new}%: quote its opposite, and read the sentence again."
             )
         return f"{new}%<!-- {key} -->"
 
@@ -45,6 +45,7 @@ def filled(text: str, results: dict) -> str:
 
 
 def filled_note(lab: Lab) -> str:
-    """The note of a lab as it should be."""
-    results = json.loads((ROOT / "data" / "results" / f"{lab.stem}.json").read_text(encoding="utf-8"))
-    return filled(lab.note.read_text(encoding="utf-8"), results)
+    """The note of a lab as it should be; before anything is measured, it may quote nothing."""
+    path = ROOT / "data" / "results" / f"{lab.stem}.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return filled(lab.note.read_text(encoding="utf-8"), results, lab.note.name)

@@ -24,7 +24,7 @@ def student_notebook(lab: Lab) -> str:
 def generated(labs: list[Lab]) -> dict[Path, str]:
     """Every generated file of these labs, and the syllabus of all labs: {path: the text that it should hold}."""
     files = {lab.notebook: student_notebook(lab) for lab in labs}
-    files |= {lab.note: filled_note(lab) for lab in labs}
+    files |= {lab.note: filled_note(lab) for lab in labs if lab.note.exists()}
     files[SYLLABUS] = syllabus({lab: weave(lab, repository_url()) for lab in all_labs()})
     return files
 

@@ -23,17 +23,17 @@ def test_the_numbers_of_a_note_are_those_of_its_results_file(note):
     assert marked, "a note quotes what its lab measured"
     for written, path in marked:
         decimals = len(written.partition(".")[2])
-        assert abs(100 * value_at(results, path) - float(written)) <= 0.5001 * 10**-decimals, path
+        assert f"{100 * value_at(results, path):z.{decimals}f}" == written, path
 
 
 def test_a_number_of_a_note_is_filled_in_with_its_decimals():
     results = {"cnn": {"50": {"mean": 0.8804, "gain": -0.01, "nothing": -1e-9}}}
     text = "It is 1.0%<!-- cnn.50.mean -->, about 1%<!-- cnn.50.mean -->; 9.9%<!-- cnn.50.nothing --> is lost, not 7%."
     expected = "It is 88.0%<!-- cnn.50.mean -->, about 88%<!-- cnn.50.mean -->; 0.0%<!-- cnn.50.nothing --> is lost, not 7%."
-    assert filled(text, results) == expected
+    assert filled(text, results, "lab98_areas.md") == expected
     for key in ("cnn.50.max", "cnn.50.mean.sd", "cnn.50.gain"):
-        with pytest.raises(UsageError, match=key):
-            filled(f"1.0%<!-- {key} -->", results)
+        with pytest.raises(UsageError, match=f"lab98_areas.md quotes {key}"):
+            filled(f"1.0%<!-- {key} -->", results, "lab98_areas.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
