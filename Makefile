@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo lab test soak bench verify weave lint
+.PHONY: setup demo lab test soak bench verify weave notes lint
 
 setup: $(VENV)/.installed
 
@@ -33,6 +33,11 @@ verify: setup  ## the grader's own test
 
 weave: setup  ## make the student notebooks, the syllabus and the numbers in the notes
 	$(BIN)/python -m autograder weave
+
+notes: setup  ## the lecture notes as a site, in build/notes/index.html
+	$(BIN)/python lecture_notes/figures
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -b html lecture_notes build/notes
+	@echo "The lecture notes are a site now: build/notes/index.html"
 
 lint: setup  ## style
 	$(BIN)/ruff check .

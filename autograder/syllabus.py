@@ -1,9 +1,11 @@
-"""Write what weaving generates: the student notebooks in labs/, the numbers in the notes, the syllabus labs/README.md."""
+"""Write what weaving generates: the student notebooks, the numbers in the notes, the syllabus, the answers on its pages."""
 
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from autograder import answers
+from autograder.answers import Answer
 from autograder.course import Course
 from autograder.labs import ROOT, Lab, all_labs, repository_url
 from autograder.note_numbers import filled_note
@@ -22,10 +24,21 @@ def student_notebook(lab: Lab) -> str:
 
 
 def generated(labs: list[Lab]) -> dict[Path, str]:
-    """Every generated file of these labs, and the syllabus of all labs: {path: the text that it should hold}."""
+    """Every generated file of these labs, and the pages about all labs: {path: the text that it should hold}."""
     files = {lab.notebook: student_notebook(lab) for lab in labs}
     files |= {lab.note: filled_note(lab) for lab in labs if lab.note.exists()}
-    files[SYLLABUS] = syllabus({lab: weave(lab, repository_url()) for lab in all_labs()})
+    course = {lab: weave(lab, repository_url()) for lab in all_labs()}
+    found = {}
+    for lab in course:
+        if lab.note.exists() and (
+            answer := answers.answer_in(files.get(lab.note) or filled_note(lab), lab.stem)
+        ):
+            found[lab.stem] = answer
+    files[SYLLABUS] = syllabus(course, found)
+    pages = {answers.START_PAGE: answers.for_the_start_page, answers.README: answers.for_the_readme}
+    for path, write in pages.items():
+        page = path.read_text(encoding="utf-8")
+        files[path] = answers.between_the_marks(page, write(course, found), path.name)
     return files
 
 
@@ -36,8 +49,8 @@ def stale(files: dict[Path, str]) -> list[Path]:
     ]
 
 
-def syllabus(labs: dict[Lab, Woven]) -> str:
-    """The syllabus as Markdown: one row for each lab that is there, and what each exercise is worth."""
+def syllabus(labs: dict[Lab, Woven], found: dict[str, Answer]) -> str:
+    """The syllabus as Markdown: one row for each lab that is there, its answer, and what each exercise is worth."""
     times = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
     lines = [
         "# Syllabus", "",
@@ -64,6 +77,13 @@ def syllabus(labs: dict[Lab, Woven]) -> str:
             "",
             f"## {woven.title}",
             "",
+        ]
+        if answer := found.get(lab.stem):
+            lines += [
+                f"*{woven.question}* {answer.sentence}", "",
+                f"![{answer.alt}](../lecture_notes/figures/{lab.stem}-answer.svg)", "",
+            ]  # fmt: skip
+        lines += [
             "| exercise | difficulty | minutes | points |",
             "|---|---|---|---|",
         ]

@@ -1,4 +1,7 @@
-"""Lab 1: what does a zero save? Counting zeros in weights, activations and gradients, and counting costs."""
+"""Lab 1: what does a zero save? Counting zeros in weights, activations and gradients, and counting costs.
+
+The chapter that explains it: lecture_notes/lab01_sparsity_and_cost.md; the notebook: labs/lab01_sparsity_and_cost.ipynb.
+"""
 
 import math
 

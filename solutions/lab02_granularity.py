@@ -1,4 +1,7 @@
-"""Lab 2: how fine may we cut, and what does it cost? Masks of every granularity, and the bits of their positions."""
+"""Lab 2: how fine may we cut, and what does it cost? Masks of every granularity, and the bits of their positions.
+
+The chapter that explains it: lecture_notes/lab02_granularity.md; the notebook: labs/lab02_granularity.ipynb.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Lab 3: which weights matter, and in which layers? Magnitude scores, masks, and the sensitivity scan."""
+"""Lab 3: which weights matter, and in which layers? Magnitude scores, masks, and the sensitivity scan.
+
+The chapter that explains it: lecture_notes/lab03_magnitude.md; the notebook: labs/lab03_magnitude.ipynb.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Lab 4: one shot, or little by little? Masks that survive training, schedules of sparsity, and three ways to prune."""
+"""Lab 4: one shot, or little by little? Masks that survive training, schedules of sparsity, and three ways to prune.
+
+The chapter that explains it: lecture_notes/lab04_prune_finetune.md; the notebook: labs/lab04_prune_finetune.ipynb.
+"""
 
 from collections.abc import Callable
 

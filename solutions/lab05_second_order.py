@@ -1,4 +1,7 @@
-"""Lab 5: how much will the loss change? Criteria from gradients and curvature, and the surgeon's compensation."""
+"""Lab 5: how much will the loss change? Criteria from gradients and curvature, and the surgeon's compensation.
+
+The chapter that explains it: lecture_notes/lab05_second_order.md; the notebook: labs/lab05_second_order.ipynb.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -1,4 +1,7 @@
-"""Lab 6: Can training itself make the zeros? Penalties, proximal steps, BatchNorm scales, and the constant they leave."""
+"""Lab 6: Can training itself make the zeros? Penalties, proximal steps, BatchNorm scales, and the constant they leave.
+
+The chapter that explains it: lecture_notes/lab06_regularization_and_scaling.md; the notebook: labs/lab06_regularization_and_scaling.ipynb.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Lab 7: which neurons never speak? APoZ, and networks rebuilt without the channels that go."""
+"""Lab 7: which neurons never speak? APoZ, and networks rebuilt without the channels that go.
+
+The chapter that explains it: lecture_notes/lab07_activations.md; the notebook: labs/lab07_activations.ipynb.
+"""
 
 import copy
 import math

@@ -1,4 +1,7 @@
-"""Lab 8: can the layer's output choose for us? Channels chosen by a Lasso, weights rebuilt by least squares."""
+"""Lab 8: can the layer's output choose for us? Channels chosen by a Lasso, weights rebuilt by least squares.
+
+The chapter that explains it: lecture_notes/lab08_regression.md; the notebook: labs/lab08_regression.ipynb.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Lab 13: how do we store what is left? CSR, bytes of five formats, 2:4 packing, and a file of a pruned network."""
+"""Lab 13: how do we store what is left? CSR, bytes of five formats, 2:4 packing, and a file of a pruned network.
+
+The chapter that explains it: lecture_notes/lab13_sparse_storage.md; the notebook: labs/lab13_sparse_storage.ipynb.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Lab 14: does sparse run faster? A measuring protocol, a fair comparison, and what can be predicted before measuring."""
+"""Lab 14: does sparse run faster? A measuring protocol, a fair comparison, and what can be predicted before measuring.
+
+The chapter that explains it: lecture_notes/lab14_gpu_speedup.md; the notebook: labs/lab14_gpu_speedup.ipynb.
+"""
 
 import math
 from collections.abc import Callable
