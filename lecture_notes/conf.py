@@ -97,7 +97,7 @@ def syllabus() -> str:
 def for_the_site(app, page: str, source: list[str]) -> None:
     """Change the text of a page on its way into the site; what is stored stays as it is."""
     text = MARK.sub("", syllabus() if page == "syllabus" else source[0])
-    text = README.sub(r"{download}`\1 <\2>`", text)
+    text = README.sub(r"[\1](path:\2)", text)
     if page in CHAPTERS:
         text = PAPER.sub(with_citation, text)
     if page == root_doc:
