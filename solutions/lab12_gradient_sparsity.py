@@ -22,8 +22,8 @@ def threshold_sparsify(gradient: torch.Tensor, threshold: float) -> tuple[torch.
     Raises:
         ValueError: if the threshold is negative or NaN.
 
-    Source: a fixed threshold, Strom (2015), "Scalable Distributed DNN Training Using Commodity GPU Cloud Computing",
-    section 2; here the values are sent as they are, and not rounded to plus or minus the threshold.
+    Source: a fixed threshold, Strom (2015), "Scalable Distributed DNN Training Using Commodity GPU Cloud
+    Computing", Interspeech; here the values are sent as they are, and not rounded to plus or minus the threshold.
     """
     if not threshold >= 0:  # written so that NaN is refused too
         raise ValueError(f"the threshold must be a number >= 0, but it is {threshold}")
@@ -138,8 +138,8 @@ def accumulate_residual(
     Raises:
         ValueError: if residual and gradient have not the same shape, or not exactly one dimension.
 
-    Source: Aji and Heafield (2017), algorithm 1, arXiv:1704.05021; with rounded values Strom (2015), and Karimireddy et al. (2019),
-    algorithm 2, arXiv:1901.09847.
+    Source: Aji and Heafield (2017), algorithm 1, arXiv:1704.05021; with rounded values Strom (2015), and
+    Karimireddy et al. (2019), arXiv:1901.09847.
     """
     if residual.shape != gradient.shape or residual.dim() != 1:
         raise ValueError(
@@ -179,8 +179,8 @@ def momentum_correction(
     Raises:
         ValueError: if the three shapes differ or have not exactly one dimension, or unless 0 <= momentum < 1.
 
-    Source: Lin, Han, Mao, Wang and Dally (2018), "Deep Gradient Compression", sections 3.1 to 3.3 (momentum correction, momentum factor
-    masking), arXiv:1712.01887.
+    Source: Lin, Han, Mao, Wang and Dally (2018), "Deep Gradient Compression", sections 3.2 and 3.3 (momentum correction,
+    momentum factor masking), arXiv:1712.01887.
     """
     if not velocity.shape == accumulated.shape == gradient.shape or gradient.dim() != 1:
         shapes = [list(tensor.shape) for tensor in (velocity, accumulated, gradient)]
@@ -219,12 +219,14 @@ def sparse_allreduce(messages: list[tuple[torch.Tensor, torch.Tensor]], n: int) 
     for indices, values in messages:
         if len(indices) != len(values):
             raise ValueError(f"a message has {len(indices)} indices for {len(values)} values")
-        if len(indices) and not (0 <= indices.min() and indices.max() < n):
+        if len(indices) and not (indices.min() >= 0 and indices.max() < n):
             raise ValueError(f"an index lies outside of 0 … {n - 1}")
     values = messages[0][1]
     total = torch.zeros(n, dtype=values.dtype, device=values.device)
     for indices, values in messages:
-        total.index_add_(0, indices.long(), values.detach())  # unlike total[indices] += values, it adds every duplicate
+        total.index_add_(
+            0, indices.long(), values.detach()
+        )  # unlike total[indices] += values, it adds every duplicate
     return total
 
 

@@ -238,7 +238,9 @@ def _serve() -> None:
     _use_loopback()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     patience = timedelta(seconds=float(os.environ["LABKIT_WORKER_TIMEOUT"]))
-    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=patience)
+    store = TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=patience
+    )
     init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=patience)
     _one_thread()
     answer("done", None)
@@ -308,7 +310,10 @@ def main(arguments: list[str]) -> int:
     elif len(arguments) == 2 and "RANK" in os.environ:
         _run_job(*arguments)
     else:
-        print("usage: torchrun … -m labkit.workers JOB RESULTS (torchrun sets RANK and WORLD_SIZE)", file=sys.stderr)
+        print(
+            "usage: torchrun … -m labkit.workers JOB RESULTS (torchrun sets RANK and WORLD_SIZE)",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
