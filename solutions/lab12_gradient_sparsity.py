@@ -56,8 +56,16 @@ def topk_sparsify(gradient: torch.Tensor, sparsity: float) -> tuple[torch.Tensor
     if not 0 <= sparsity <= 1:
         raise ValueError(f"the sparsity must lie between 0 and 1, but it is {sparsity}")
     flat = gradient.detach().flatten()  # n
-    order = flat.abs().argsort(stable=True)  # n: the smallest first; of equal ones the lowest position first
-    indices = order[round(sparsity * flat.numel()) :].sort().values  # k
+    size, out = flat.abs(), round(sparsity * flat.numel())
+    keep = torch.ones_like(size, dtype=torch.bool)  # n
+    if out > 0:
+        limit = size.kthvalue(
+            out
+        ).values  # the largest magnitude that is left out; much faster than sorting all of them
+        keep = size > limit
+        equal = (size == limit).nonzero().flatten()
+        keep[equal[out - int((size < limit).sum()) :]] = True  # of equal ones the highest positions stay
+    indices = keep.nonzero().flatten()  # k
     return indices, flat[indices]
 
 

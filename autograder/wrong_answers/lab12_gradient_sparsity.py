@@ -281,18 +281,12 @@ def topk_by_numpy_mask(gradient, sparsity):
 
 
 @right("topk_sparsify")
-def topk_by_kth_value(gradient, sparsity):
+def topk_by_argsort(gradient, sparsity):
     if not 0 <= sparsity <= 1:
         raise ValueError("sparsity")
     flat = gradient.detach().flatten()
-    size, out = flat.abs(), round(sparsity * flat.numel())
-    if out == 0:
-        return torch.arange(flat.numel(), device=flat.device), flat.clone()
-    limit = size.kthvalue(out).values  # the largest that stays behind
-    equal = (size == limit).nonzero().flatten()
-    above = (size > limit).nonzero().flatten()
-    behind = out - int((size < limit).sum())
-    indices = torch.cat([above, equal[behind:]]).sort().values
+    order = flat.abs().argsort(stable=True)
+    indices = order[round(sparsity * flat.numel()) :].sort().values
     return indices, flat[indices]
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import struct
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -83,14 +84,15 @@ def socket_bytes() -> int | None:
     Returns:
         A whole number, or None where the system does not tell (it is Linux that does).
     """
-    if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):
+    folder = Path("/proc/self/fd")
+    if not hasattr(socket, "TCP_INFO") or not folder.is_dir():
         return None
     total = 0
-    for name in os.listdir("/proc/self/fd"):
+    for descriptor in [int(path.name) for path in folder.iterdir()]:
         try:
-            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
-            with socket.socket(fileno=os.dup(int(name))) as one:
+            with socket.socket(fileno=os.dup(descriptor)) as one:
                 if one.family not in (socket.AF_INET, socket.AF_INET6) or one.type != socket.SOCK_STREAM:
                     continue
                 if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

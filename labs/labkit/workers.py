@@ -34,6 +34,7 @@ import cloudpickle
 
 TIMEOUT = 120.0  # seconds that a call may take, and the start of the processes too
 GRACE = 0.5  # seconds to wait, after a first failure, for the one that caused it
+KEPT: dict = {}  # in a worker: what a function wants to find again in the next call, such as a data set
 _TAIL = 1500  # characters of what a dead worker wrote to its error stream
 _LENGTH = struct.Struct("<Q")
 
