@@ -910,8 +910,8 @@ def difference(one, other):
 if folder := os.environ.get("LABKIT_RECORD"):
     record = {
         "made_by": "in labs/: LABKIT_RECORD=../data/results python source/lab12_gradient_sparsity.py",
-        "unit": "accuracies, shares and differences are fractions; bytes are those of one worker in one step; sd is the standard deviation "
-        "over seeds (n - 1); kB numbers of the note are bytes / 100,000, so that a note can quote them as if they were percent",
+        "unit": "accuracies, shares and differences are fractions; `trainings` holds bytes and entries of worker 0 in one step (mean), by seed; "
+        "sd is the standard deviation over seeds (n - 1)",
         "steps": STEPS, "workers": 4, "entries": ENTRIES,
         "energy": {key_of(part): {str(epoch): summary(np.array(energy[part])[:, epoch]) for epoch in range(EPOCHS + 1)} for part in parts},
         "zeros": {key_of(part): {str(epoch): summary(np.array(zeros[part])[:, epoch]) for epoch in range(EPOCHS + 1)} for part in parts},
@@ -930,14 +930,16 @@ if folder := os.environ.get("LABKIT_RECORD"):
         "longer_difference": summary(np.array(longer["dense"]) - np.array(longer["DGC, top 0.1%"])),
         "accuracy": {key_of(name): summary(recorded[name]["accuracy"]) for name in trainings},
         "test": {key_of(name): summary(recorded[name]["test"]) for name in trainings},
-        "kB": {key_of(name): {key: round(float(np.mean(recorded[name][key])) / 1e5, 6) for key in ("handed", "socket")} for name in trainings},
-        "factor": {  # hundredths, for the same reason
-            key_of(name): {key: round(float(np.mean(recorded["dense"][key]) / np.mean(recorded[name][key])) / 100, 6) for key in ("handed", "socket")}
+        "bytes": {  # of one worker in one step, as shares of what dense training hands over, or sends through its sockets
+            key_of(name): {key: round(float(np.mean(recorded[name][key]) / np.mean(recorded["dense"][key])), 6) for key in ("handed", "socket")}
             for name in trainings
         },
-        "longest": {key_of(name): max(recorded[name]["most"]) / 100 for name in trainings},
-        "fewest": {key_of(name): min(recorded[name]["fewest"]) / 100 for name in trainings},
-        "together": {key_of(name): round(float(np.mean(recorded[name]["together"])) / 100, 6) for name in trainings},
+        "sockets_over_handed": {
+            key_of(name): round(float(np.mean(recorded[name]["socket"]) / np.mean(recorded[name]["handed"])), 6) for name in trainings
+        },
+        "longest": {key_of(name): round(max(recorded[name]["most"]) / ENTRIES, 6) for name in trainings},
+        "fewest": {key_of(name): round(min(recorded[name]["fewest"]) / ENTRIES, 6) for name in trainings},
+        "together": {key_of(name): round(float(np.mean(recorded[name]["together"])) / ENTRIES, 6) for name in trainings},
         "difference": {
             f"{key_of(one)}_minus_{key_of(other)}": difference(one, other) for one, other in pairs
         },
