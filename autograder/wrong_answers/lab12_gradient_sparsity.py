@@ -1149,7 +1149,7 @@ def bytes_of_nothing(indices, values, padded_to=None):
 
 @wrong(
     "bytes_sent",
-    "`padded_to` = 0 is taken for `padded_to` = None, or a message that cannot be right is accepted.",
+    "A fill to 0 is taken for no fill, or a message that cannot be right is accepted.",
 )
 def bytes_unchecked(indices, values, padded_to=None):
     if indices is None:

@@ -221,6 +221,24 @@ def test_workers_end_with_their_owner_however_it_ends():
     assert len(processes) == 2 and gone(processes)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_interrupt_of_the_whole_group_ends_the_call_and_the_workers():
+    """Jupyter's stop button interrupts the kernel and all that it has started."""
+    script = (
+        "import time, torch.distributed as dist\nfrom labkit.workers import Workers\npair = Workers(2)\n"
+        "pair.run(dist.get_rank)\nprint(*pair.processes, flush=True)\n"
+        "try:\n    pair.run(lambda: time.sleep(600))\nexcept KeyboardInterrupt:\n    print('interrupted', pair.processes)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    processes = [int(word) for word in owner.stdout.readline().split()]
+    time.sleep(0.5)
+    os.killpg(owner.pid, signal.SIGINT)
+    said, _ = owner.communicate(timeout=60)
+    assert said.strip() == "interrupted []" and len(processes) == 2 and gone(processes)
+
+
 def test_senseless_pools_are_refused():
     for arguments, options in (((0,), {}), ((2,), {"timeout": 0}), ((2,), {"timeout": float("nan")})):
         with pytest.raises(ValueError, match="at least one worker"):
