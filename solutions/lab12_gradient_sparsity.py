@@ -265,15 +265,15 @@ def bytes_sent(indices: torch.Tensor | None, values: torch.Tensor, padded_to: in
         An int. Dense: the entries times their width in bytes. Sparse: 8 bytes for the length (an int64, sent
         first), and for each of the k entries, or of the `padded_to` entries, the width of an index plus the
         width of a value, in the dtypes of the two tensors. Only entries of the tensors given count, not the
-        memory that they may be a view of. Where no entry is handed
-        over (k = 0 and `padded_to` None or 0) the length alone is left.
+        memory that they may be a view of. Where no entry is handed over
+        (k = 0 and `padded_to` None or 0) the length alone is left.
 
     Raises:
         ValueError: if indices and values of a sparse message have not the same length, if `padded_to` is
             below that length, or if it is given for a dense message.
 
     Source: counting, as in the tables of Lin et al. (2018), arXiv:1712.01887, which report gradient sizes in
-        bytes.
+    bytes.
     """
     width = values.element_size()
     if indices is None:
