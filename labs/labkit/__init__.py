@@ -12,6 +12,8 @@
 | `labkit.grids` | the weight or the mask of a convolution, drawn as a grid of kernels |
 | `labkit.sparse_products` | one weight in every format that PyTorch multiplies, with random valid zeros |
 | `labkit.gpu_speedup` | `python -m labkit.gpu_speedup --out FILE` records the speed of these formats on a machine |
+| `labkit.workers` | runs a function in several real processes, on one machine or under torchrun |
+| `labkit.exchange` | what these workers send each other, and its bytes, counted |
 | `labkit.speed_records` | reads such records, and refuses one that is not what it should be |
 
 Importing `labkit` alone loads nothing heavy: import the module that you need.
