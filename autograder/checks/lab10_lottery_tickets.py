@@ -201,8 +201,7 @@ def equal_scores(lab, rng):
     def score(w_i, w_f):
         return order.clone() if w_f.dim() == 1 else torch.ones_like(w_f)
 
-    searches = [lab.find_ticket(initial, lambda start, masks: start, score, 3, f) for f in (0.5, 0.25)]
-    return searches
+    return [lab.find_ticket(initial, lambda start, masks: start, score, 3, f) for f in (0.5, 0.25)]
 
 
 @check("find_ticket", tolerance=exact)
