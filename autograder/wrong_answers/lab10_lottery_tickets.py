@@ -424,30 +424,6 @@ def ticket_arguments_exchanged(initial, train, score, rounds, fraction):
 
 
 @wrong(
-    "find_ticket", "You handed the masked start to `score`; its first argument is the initial weight itself."
-)
-def ticket_scores_the_masked_start(initial, train, score, rounds, fraction):
-    if not initial or rounds < 1 or not 0 <= fraction <= 1:
-        raise ValueError("find_ticket")
-    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in initial.items()}
-    history = []
-    for _ in range(rounds):
-        start = {name: torch.where(masks[name], weight, 0) for name, weight in initial.items()}
-        trained = train(
-            {name: weight.clone() for name, weight in start.items()},
-            {name: mask.clone() for name, mask in masks.items()},
-        )
-        scores = torch.cat([score(start[name], trained[name]).flatten() for name in initial])
-        kept = torch.cat([mask.flatten() for mask in masks.values()])
-        left = kept.nonzero().flatten()
-        kept[left[torch.argsort(scores[left], stable=True)[: round(fraction * len(left))]]] = False
-        parts = kept.split([weight.numel() for weight in initial.values()])
-        masks = {name: part.view(initial[name].shape) for name, part in zip(initial, parts)}
-        history.append(masks)
-    return history
-
-
-@wrong(
     "find_ticket",
     "You trained the whole network in every round: the removed weights were not zero at the start.",
 )
