@@ -109,9 +109,7 @@ def beside(values, *keys):
     for key in keys:
         entry = entry.get(key_of(key), {})
     text = f"{in_percent(values)} ({len(values)} seeds, live)"
-    return text + (
-        f"   recorded: {in_percent(entry['seeds'])} ({len(entry['seeds'])} seeds)" if entry else ""
-    )
+    return text + (f"   recorded: {in_percent(entry['seeds'])} ({len(entry['seeds'])} seeds)" if entry else "")
 
 
 print(f"{len(train_images):,} training images, {STEPS} steps of {BATCH} images; live seeds: {len(SEEDS)}")
@@ -146,39 +144,25 @@ from solutions.lab10_lottery_tickets import rewind
 weight = nn.Parameter(torch.tensor([3.0, -2.0, 0.0]))
 bias = nn.Parameter(torch.tensor([7.0]))
 parameters = {"weight": weight, "bias": bias}
-start = {
-    "weight": torch.tensor([0.5, 0.25, -0.5]),
-    "bias": torch.tensor([0.125]),
-    "something else": torch.ones(2),
-}
+start = {"weight": torch.tensor([0.5, 0.25, -0.5]), "bias": torch.tensor([0.125]), "something else": torch.ones(2)}
 result = rewind(parameters, start, {"weight": torch.tensor([True, True, False])})
 assert weight.tolist() == [0.5, 0.25, 0.0], (
     f"The weight is now {weight.tolist()}; [0.5, 0.25, 0.0] was expected.\n"
     "Is it [3.0, -2.0, 0.0]? Then the network's own parameter was not changed.\n"
     "Is the last entry -0.5? Then the mask was not applied. Is it [0.0, 0.0, -0.5]? Then True and False are exchanged."
 )
-assert bias.tolist() == [0.125], (
-    f"The bias has no mask and goes back as a whole, to 0.125; it is now {bias.tolist()}."
-)
-assert parameters["weight"] is weight and result is None, (
-    "Change the parameters in place, and return nothing."
-)
+assert bias.tolist() == [0.125], f"The bias has no mask and goes back as a whole, to 0.125; it is now {bias.tolist()}."
+assert parameters["weight"] is weight and result is None, "Change the parameters in place, and return nothing."
 with torch.no_grad():
     weight.add_(1)
-assert start["weight"].tolist() == [0.5, 0.25, -0.5], (
-    "Training the network now changes the checkpoint: they share memory."
-)
+assert start["weight"].tolist() == [0.5, 0.25, -0.5], "Training the network now changes the checkpoint: they share memory."
 infinite = torch.tensor([1.0, 1.0])
 rewind({"w": infinite}, {"w": torch.tensor([float("inf"), 2.0])}, {"w": torch.tensor([False, True])})
-assert infinite.tolist() == [0.0, 2.0], (
-    f"A removed entry should be 0, but it is {infinite[0].item()}: a product keeps NaN."
-)
+assert infinite.tolist() == [0.0, 2.0], f"A removed entry should be 0, but it is {infinite[0].item()}: a product keeps NaN."
 try:
     rewind({"w": weight, "v": bias}, {"w": torch.zeros(3)}, {})
 except ValueError:
-    assert weight.tolist() == [1.5, 1.25, 1.0], (
-        "The ValueError came too late: one parameter has been changed."
-    )
+    assert weight.tolist() == [1.5, 1.25, 1.0], "The ValueError came too late: one parameter has been changed."
 else:
     raise AssertionError("The checkpoint does not hold `v`, and there was no ValueError.")
 print("rewind: the visible checks pass")
@@ -226,9 +210,7 @@ def stretch(start, masks):
 
 first = {"a": torch.tensor([1.0, 4.0]), "b": torch.tensor([2.0, -3.0])}
 result = find_ticket(first, stretch, lambda w_i, w_f: w_f.abs(), rounds=2, fraction=0.5)
-assert isinstance(result, list) and len(result) == 2, (
-    f"Return a list with the masks after each of the 2 rounds, not {result!r}."
-)
+assert isinstance(result, list) and len(result) == 2, f"Return a list with the masks after each of the 2 rounds, not {result!r}."
 found = [{name: mask.tolist() for name, mask in masks.items()} for masks in result]
 assert found[0] == {"a": [True, True], "b": [False, False]}, (
     f"After round 1 your masks are {found[0]}. Training gives a = (5, 8) and b = (2, -3); the lowest two magnitudes are both in b.\n"
@@ -246,9 +228,7 @@ assert found[1] == {"a": [False, True], "b": [False, False]}, (
 )
 assert first["a"].tolist() == [1.0, 4.0], "`initial` has been changed."
 tied = find_ticket({"w": torch.ones(4)}, lambda start, masks: start, lambda w_i, w_f: w_f, 1, 0.5)[0]["w"]
-assert tied.tolist() == [False, False, True, True], (
-    f"Of equal scores the first go; your mask is {tied.tolist()}."
-)
+assert tied.tolist() == [False, False, True, True], f"Of equal scores the first go; your mask is {tied.tolist()}."
 print("find_ticket: the visible checks pass")
 
 # %% tags=["graded"] points=5
@@ -317,9 +297,7 @@ def shuffled(masks, seed):
     """The masks with their positions shuffled inside each layer."""
     generator = torch.Generator().manual_seed(500 + seed)
     return {
-        name: mask.flatten()[torch.randperm(mask.numel(), generator=generator).to(mask.device)].view(
-            mask.shape
-        )
+        name: mask.flatten()[torch.randperm(mask.numel(), generator=generator).to(mask.device)].view(mask.shape)
         for name, mask in masks.items()
     }
 
@@ -345,49 +323,26 @@ def of(arm, r):
     return [scores[arm, r, seed] for seed in SEEDS]
 
 
-ARMS = {
-    "ticket": "blue",
-    "new values": "orange",
-    "shuffled, old values": "green",
-    "shuffled, new values": "vermilion",
-}
+ARMS = {"ticket": "blue", "new values": "orange", "shuffled, old values": "green", "shuffled, new values": "vermilion"}
 fig, ax = plt.subplots()
 for arm, colour in ARMS.items():
     rounds = range(1, ROUNDS + 1) if arm == "ticket" else SHOWN
-    curve(
-        ax,
-        [100 * (1 - SPARSITIES[r - 1]) for r in rounds],
-        100 * np.array([of(arm, r) for r in rounds]).T,
-        label=arm,
-        colour=colour,
-    )
+    curve(ax, [100 * (1 - SPARSITIES[r - 1]) for r in rounds], 100 * np.array([of(arm, r) for r in rounds]).T, label=arm, colour=colour)
 ax.axhline(100 * np.mean(dense), color="grey", linestyle=":")
 ax.text(2, 100 * np.mean(dense) + 0.15, "whole network", color="grey", ha="right")
 ax.set_xscale("log")
 ax.invert_xaxis()
 ax.set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
 ax.minorticks_off()
-label_axes(
-    ax,
-    x="weights left",
-    x_unit="%, log scale",
-    y="validation accuracy",
-    y_unit="%",
-    title=f"{len(SEEDS)} seeds",
-)
+label_axes(ax, x="weights left", x_unit="%, log scale", y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
 ax.legend(loc="lower left")
-show(
-    fig,
-    alt="Accuracy against the share of weights that are left, from half to two percent. The ticket lies above the whole network "
-    "until few weights are left; new values are lower; the two shuffled masks are lowest and fall fastest.",
-)
+show(fig, alt="Accuracy against the share of weights that are left, from half to two percent. The ticket lies above the whole network "
+     "until few weights are left; new values are lower; the two shuffled masks are lowest and fall fastest.")
 
 print(f"whole network                      {beside(dense, 'dense')}")
 for r in SHOWN:
     for arm in ARMS:
-        print(
-            f"{100 * SPARSITIES[r - 1]:3.0f} %  {arm:22}       {beside(of(arm, r), 'tickets', str(r), arm)}"
-        )
+        print(f"{100 * SPARSITIES[r - 1]:3.0f} %  {arm:22}       {beside(of(arm, r), 'tickets', str(r), arm)}")
     gaps = np.array(of("ticket", r)) - of("new values", r)
     print(f"{100 * SPARSITIES[r - 1]:3.0f} %  ticket minus new values      {beside(gaps, 'gap', str(r))}")
 
@@ -403,27 +358,17 @@ for r in SHOWN:
 # step 0. This is the long run: its numbers are recorded, and the cell below draws them. It computes them anew only if `LABKIT_FULL` is set.
 
 # %% tags=["experiment"]
-SETTINGS = {
-    "as before": (STEPS, LR),
-    "3 times the steps": (3 * STEPS, LR),
-    "5 times the learning rate": (STEPS, 5 * LR),
-}
+SETTINGS = {"as before": (STEPS, LR), "3 times the steps": (3 * STEPS, LR), "5 times the learning rate": (STEPS, 5 * LR)}
 SETTING_ARMS = {"whole": "black", "ticket": "blue", "new values": "orange", "late ticket": "purple"}
 settings = {}  # (setting, arm): accuracies, one for each seed; the late ticket only where the steps are as before
 if FULL:
     for name, seed in tqdm([(name, seed) for name in SETTINGS for seed in SEEDS], desc="settings"):
         steps, lr = SETTINGS[name]
         history, models = searches[seed] if name == "as before" else search(starts[seed], seed, steps, lr)
-        results = {
-            "whole": models[0],
-            "ticket": models[-1],
-            "new values": fit(others[seed], history[-1], seed, steps, lr),
-        }
+        results = {"whole": models[0], "ticket": models[-1], "new values": fit(others[seed], history[-1], seed, steps, lr)}
         if steps == STEPS:
             late = steps // 10
-            early = values_of(
-                fit(starts[seed], {}, seed, late, lr)
-            )  # the weights after the first tenth of the steps
+            early = values_of(fit(starts[seed], {}, seed, late, lr))  # the weights after the first tenth of the steps
             results["late ticket"] = search(early, seed, steps, lr, first_step=late)[1][-1]
         for arm, model in results.items():
             settings.setdefault((name, arm), []).append(validate(model))
@@ -440,37 +385,16 @@ if settings:
         values = 100 * np.array([settings[name, arm] for name in which])  # settings, seeds
         at = np.array([list(SETTINGS).index(name) for name in which]) + 0.15 * (place - 1.5)
         ax.errorbar(at, values.mean(1), values.std(1, ddof=1), fmt="none", color=COLOURS[colour], capsize=4)
-        ax.scatter(
-            np.repeat(at, values.shape[1]),
-            values.flatten(),
-            s=25,
-            color=COLOURS[colour],
-            label=arm,
-            marker=MARKERS[list(COLOURS).index(colour)],
-        )
+        ax.scatter(np.repeat(at, values.shape[1]), values.flatten(), s=25, color=COLOURS[colour], label=arm,
+                   marker=MARKERS[list(COLOURS).index(colour)])
     ax.set_xticks(range(len(SETTINGS)), list(SETTINGS))
-    label_axes(
-        ax,
-        x="training",
-        x_unit="setting",
-        y="validation accuracy",
-        y_unit="%",
-        title=f"98 % sparsity, {values.shape[1]} seeds",
-    )
+    label_axes(ax, x="training", x_unit="setting", y="validation accuracy", y_unit="%", title=f"98 % sparsity, {values.shape[1]} seeds")
     ax.grid(axis="x", visible=False)
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    show(
-        fig,
-        alt="For three settings of the training, dots for the whole network, the ticket, the late ticket and the ticket's mask "
-        "with new values, at 98% sparsity. The order and the gaps are in the printed lines.",
-    )
+    show(fig, alt="For three settings of the training, dots for the whole network, the ticket, the late ticket and the ticket's mask "
+         "with new values, at 98% sparsity. The order and the gaps are in the printed lines.")
     for name in SETTINGS:
-        print(
-            f"{name:26}",
-            "   ".join(
-                f"{arm} {in_percent(settings[name, arm])}" for arm in SETTING_ARMS if (name, arm) in settings
-            ),
-        )
+        print(f"{name:26}", "   ".join(f"{arm} {in_percent(settings[name, arm])}" for arm in SETTING_ARMS if (name, arm) in settings))
         gaps = np.array(settings[name, "ticket"]) - settings[name, "new values"]
         print(f"{'':26} ticket minus new values {in_percent(gaps)}")
 
@@ -574,23 +498,13 @@ for place, criterion in enumerate(reversed(CRITERIA)):
     ax.errorbar(values.mean(), place, xerr=values.std(ddof=1), fmt="none", color=COLOURS["blue"], capsize=4)
     ax.scatter(values, [place] * len(values), s=25, color=COLOURS["blue"], zorder=3)
 ax.axvline(100 * np.mean(dense), color="grey", linestyle=":")
-ax.axvspan(
-    *(
-        100 * (np.mean(by_criterion["random"]) + sign * np.std(by_criterion["random"], ddof=1))
-        for sign in (-1, 1)
-    ),
-    color=COLOURS["orange"],
-    alpha=0.2,
-    linewidth=0,
-)
+ax.axvspan(*(100 * (np.mean(by_criterion["random"]) + sign * np.std(by_criterion["random"], ddof=1)) for sign in (-1, 1)),
+           color=COLOURS["orange"], alpha=0.2, linewidth=0)
 ax.text(100 * np.mean(dense), len(CRITERIA) - 0.45, "whole network", color="grey", ha="center", va="bottom")
 ax.set_yticks(range(len(CRITERIA)), list(reversed(CRITERIA)))
 label_axes(ax, x="validation accuracy after training", x_unit="%", y="criterion", y_unit="what is kept")
-show(
-    fig,
-    alt="Accuracy after training for nine mask criteria at 90% sparsity, one row each, with a band for the random mask. "
-    "large_final, magnitude_increase and movement are to the right of the band, the three that keep small weights to its left.",
-)
+show(fig, alt="Accuracy after training for nine mask criteria at 90% sparsity, one row each, with a band for the random mask. "
+     "large_final, magnitude_increase and movement are to the right of the band, the three that keep small weights to its left.")
 for criterion in CRITERIA:
     print(f"{criterion:24} {beside(by_criterion[criterion], 'criteria', criterion)}")
 
@@ -644,7 +558,6 @@ print("keep_signs: the visible checks pass")
 # signs*, where every weight of a layer has the same magnitude (the standard deviation of its initial values); and *one size, random signs*.
 # Here the ticket's own values are the measure of success.
 
-
 # %% tags=["experiment"]
 def with_signs(start, values, seed, kind):
     """A start whose weights have other values; `kind` says which."""
@@ -670,31 +583,15 @@ for kind, seed, r in tqdm([(kind, seed, r) for kind in KINDS for seed in SEEDS f
 
 fig, ax = plt.subplots()
 for arm, colour in ({"ticket": "blue", "new values": "orange"} | KINDS).items():
-    curve(
-        ax,
-        [100 * (1 - SPARSITIES[r - 1]) for r in SHOWN],
-        100 * np.array([of(arm, r) for r in SHOWN]).T,
-        label=arm,
-        colour=colour,
-    )
+    curve(ax, [100 * (1 - SPARSITIES[r - 1]) for r in SHOWN], 100 * np.array([of(arm, r) for r in SHOWN]).T, label=arm, colour=colour)
 ax.set_xscale("log")
 ax.invert_xaxis()
 ax.set_xticks([20, 10, 5, 2], ["20", "10", "5", "2"])
 ax.minorticks_off()
-label_axes(
-    ax,
-    x="weights left",
-    x_unit="%, log scale",
-    y="validation accuracy",
-    y_unit="%",
-    title=f"the ticket's mask, {len(SEEDS)} seeds",
-)
+label_axes(ax, x="weights left", x_unit="%, log scale", y="validation accuracy", y_unit="%", title=f"the ticket's mask, {len(SEEDS)} seeds")
 ax.legend(loc="lower left")
-show(
-    fig,
-    alt="Accuracy against the share of weights left for the ticket's mask with five kinds of initial values. The two kinds with "
-    "the old signs lie near the ticket; the two without lie lower.",
-)
+show(fig, alt="Accuracy against the share of weights left for the ticket's mask with five kinds of initial values. The two kinds with "
+     "the old signs lie near the ticket; the two without lie lower.")
 for r in SHOWN:
     for arm in ("ticket", "new values", *KINDS):
         print(f"{100 * SPARSITIES[r - 1]:3.0f} %  {arm:24} {beside(of(arm, r), 'tickets', str(r), arm)}")
@@ -733,18 +630,14 @@ with torch.no_grad():
     tiny[1].weight.copy_(torch.tensor([[1.0, 0.0], [3.0, 2.0]]))
 inputs, classes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [3.0, 0.0]]), torch.tensor([0, 1, 0, 1])
 whole = supermask_accuracy(tiny, {}, inputs, classes)
-assert whole == 0.5, (
-    f"Without a mask two of the four inputs are classified right (0.5), but you returned {whole!r}."
-)
+assert whole == 0.5, f"Without a mask two of the four inputs are classified right (0.5), but you returned {whole!r}."
 masked = supermask_accuracy(tiny, {"1.weight": torch.tensor([[True, True], [False, True]])}, inputs, classes)
 assert isinstance(masked, float) and masked == 0.75, (
     f"You returned {masked!r}. With the 3 removed the logits are (1, 0), (0, 2), (2, 0), (3, 0): three of four are right, 0.75.\n"
     "Is it 0.25? Then True and False are exchanged. Is it 0.5? Then the mask had no effect.\n"
     "Is it another number each time? Then the dropout was active: judge in evaluation mode."
 )
-assert tiny[1].weight.tolist() == [[1.0, 0.0], [3.0, 2.0]], (
-    f"The network's weight was changed to {tiny[1].weight.tolist()}."
-)
+assert tiny[1].weight.tolist() == [[1.0, 0.0], [3.0, 2.0]], f"The network's weight was changed to {tiny[1].weight.tolist()}."
 assert (tiny.training, tiny[0].training, tiny[1].training) == (True, False, True), (
     "Every module should be in the mode in which it was: here the whole and the linear layer in training, the dropout not."
 )
@@ -753,9 +646,7 @@ try:
 except ValueError:
     pass
 else:
-    raise AssertionError(
-        "The network has no parameter `weight` (it is `1.weight`), and there was no ValueError."
-    )
+    raise AssertionError("The network has no parameter `weight` (it is `1.weight`), and there was no ValueError.")
 print("supermask_accuracy: the visible checks pass")
 
 # %% tags=["graded"] points=4
@@ -782,18 +673,12 @@ def untrained(kind, level, seed):
         masks = masks_by(kind, start, networks["ticket", 0, seed], level, seed)
     else:
         masks = {
-            name: keep_highest(
-                trained[name].detach().abs() * (trained[name].sign() == start[name].sign()), level
-            )
-            for name in LAYERS
+            name: keep_highest(trained[name].detach().abs() * (trained[name].sign() == start[name].sign()), level) for name in LAYERS
         }
     return supermask_accuracy(model, masks, images, labels)
 
 
-free = {
-    kind: [[untrained(kind, level, seed) for level in LEVELS] for seed in SEEDS]
-    for kind in tqdm(MASKS, desc="supermasks")
-}
+free = {kind: [[untrained(kind, level, seed) for level in LEVELS] for seed in SEEDS] for kind in tqdm(MASKS, desc="supermasks")}
 free_ticket = {r: [] for r in SHOWN}
 for seed in SEEDS:
     model = copy.deepcopy(template)
@@ -807,29 +692,15 @@ for kind, colour in MASKS.items():
 ax.axhline(10, color="grey", linestyle=":")
 ax.text(1, 11, "chance", color="grey")
 ax.set_ylim(0, 100)
-label_axes(
-    ax,
-    x="sparsity",
-    x_unit="% in every layer",
-    y="validation accuracy, untrained",
-    y_unit="%",
-    title=f"{len(SEEDS)} seeds",
-)
+label_axes(ax, x="sparsity", x_unit="% in every layer", y="validation accuracy, untrained", y_unit="%", title=f"{len(SEEDS)} seeds")
 ax.legend(loc="upper left", ncols=2)
-show(
-    fig,
-    alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks by large_final rise well above it, "
-    "those that also ask for the same sign rise higher, and fall again at the highest sparsities.",
-)
+show(fig, alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks by large_final rise well above it, "
+     "those that also ask for the same sign rise higher, and fall again at the highest sparsities.")
 for kind in MASKS:
     for place in (2, 4, 5):
-        print(
-            f"{kind:22} {100 * LEVELS[place]:3.0f} %   {beside(np.array(free[kind])[:, place], 'untrained', kind, f'{100 * LEVELS[place]:g}')}"
-        )
+        print(f"{kind:22} {100 * LEVELS[place]:3.0f} %   {beside(np.array(free[kind])[:, place], 'untrained', kind, f'{100 * LEVELS[place]:g}')}")
 for r in SHOWN:
-    print(
-        f"{'ticket of the rounds':22} {100 * SPARSITIES[r - 1]:3.0f} %   {beside(free_ticket[r], 'untrained', 'ticket', str(r))}"
-    )
+    print(f"{'ticket of the rounds':22} {100 * SPARSITIES[r - 1]:3.0f} %   {beside(free_ticket[r], 'untrained', 'ticket', str(r))}")
 
 # %% [markdown]
 # WHAT_WE_SAW_5
@@ -864,9 +735,7 @@ assert tuple(result) == (10, 22), (
     f"You returned {result!r}, and (10, 22) was expected: 10 * 900 = 9000 is the budget, and 22 * 400 = 8800 fits into it.\n"
     "Is it 4? Then the ratio is upside down. Is it 20? Then you rounded the ratio before you multiplied. Is it 23? Then the budget is exceeded."
 )
-assert isinstance(result, tuple) and all(type(number) is int for number in result), (
-    f"Return a tuple of two ints, not {result!r}."
-)
+assert isinstance(result, tuple) and all(type(number) is int for number in result), f"Return a tuple of two ints, not {result!r}."
 try:
     scratch_epochs(10, 400, 900)
 except ValueError:
@@ -897,16 +766,11 @@ def narrow(model, hidden):
         for layer, count in zip((model.fc1, model.fc2), hidden)
     )
     small = MLP(hidden=hidden).to(device)
-    small.load_state_dict(
-        {
-            "fc1.weight": model.fc1.weight[rows1],
-            "fc1.bias": model.fc1.bias[rows1],
-            "fc2.weight": model.fc2.weight[rows2][:, rows1],
-            "fc2.bias": model.fc2.bias[rows2],
-            "fc3.weight": model.fc3.weight[:, rows2],
-            "fc3.bias": model.fc3.bias,
-        }
-    )
+    small.load_state_dict({
+        "fc1.weight": model.fc1.weight[rows1], "fc1.bias": model.fc1.bias[rows1],
+        "fc2.weight": model.fc2.weight[rows2][:, rows1], "fc2.bias": model.fc2.bias[rows2],
+        "fc3.weight": model.fc3.weight[:, rows2], "fc3.bias": model.fc3.bias,
+    })
     return small
 
 
@@ -937,44 +801,23 @@ large = [validate(big[seed]) for seed in SEEDS]
 
 fig, ax = plt.subplots()
 for place, (way, colour) in enumerate(WAYS.items()):
-    values = 100 * np.array(
-        [[rebuilt[way, width, seed] for seed in SEEDS] for width in WIDTHS]
-    )  # widths, seeds
+    values = 100 * np.array([[rebuilt[way, width, seed] for seed in SEEDS] for width in WIDTHS])  # widths, seeds
     at = np.arange(len(WIDTHS)) + 0.2 * (place - 1)
     ax.errorbar(at, values.mean(1), values.std(1, ddof=1), fmt="none", color=COLOURS[colour], capsize=4)
-    ax.scatter(
-        np.repeat(at, len(SEEDS)),
-        values.flatten(),
-        s=25,
-        color=COLOURS[colour],
-        label=way,
-        marker=MARKERS[list(COLOURS).index(colour)],
-    )
+    ax.scatter(np.repeat(at, len(SEEDS)), values.flatten(), s=25, color=COLOURS[colour], label=way, marker=MARKERS[list(COLOURS).index(colour)])
 ax.axhline(100 * np.mean(large), color="grey", linestyle=":")
 ax.text(len(WIDTHS) - 0.55, 100 * np.mean(large), "large network", color="grey", ha="right", va="bottom")
 ax.set_xlim(-0.5, len(WIDTHS) - 0.5)
 ax.set_xticks(range(len(WIDTHS)), [f"{width}: {EPOCHS} or {budget[width][1]} epochs" for width in WIDTHS])
-label_axes(
-    ax,
-    x="hidden width left",
-    x_unit="share; epochs of Scratch-E or Scratch-B",
-    y="validation accuracy",
-    y_unit="%",
-    title=f"{len(SEEDS)} seeds",
-)
+label_axes(ax, x="hidden width left", x_unit="share; epochs of Scratch-E or Scratch-B", y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
 ax.grid(axis="x", visible=False)
 ax.legend(loc="lower left")
-show(
-    fig,
-    alt="Accuracy of small networks after fine-tuning, Scratch-E and Scratch-B, for each width, with the large network's as a "
-    "dotted line. The values are in the printed lines.",
-)
+show(fig, alt="Accuracy of small networks after fine-tuning, Scratch-E and Scratch-B, for each width, with the large network's as a "
+     "dotted line. The values are in the printed lines.")
 print(f"large network, {EPOCHS} epochs            {beside(large, 'structured', 'large')}")
 for width in WIDTHS:
     for way in ("pruned", *WAYS):
-        print(
-            f"width {width}  {way:10}                 {beside([rebuilt[way, width, seed] for seed in SEEDS], 'structured', width, way)}"
-        )
+        print(f"width {width}  {way:10}                 {beside([rebuilt[way, width, seed] for seed in SEEDS], 'structured', width, way)}")
 
 # %% [markdown]
 # WHAT_WE_SAW_6
@@ -992,10 +835,7 @@ def test(models):
     return [accuracy(model, test_images, test_labels) for model in models]
 
 
-tested = {
-    "whole": test([networks["ticket", 0, seed] for seed in SEEDS]),
-    "large": test([big[seed] for seed in SEEDS]),
-}
+tested = {"whole": test([networks["ticket", 0, seed] for seed in SEEDS]), "large": test([big[seed] for seed in SEEDS])}
 for arm in ("ticket", "new values", "shuffled, new values", "new values, old signs"):
     for r in SHOWN:
         tested[f"{arm}, round {r}"] = test([networks[arm, r, seed] for seed in SEEDS])
@@ -1062,18 +902,12 @@ if folder := os.environ.get("LABKIT_RECORD"):
             for r in SHOWN
         },
         "settings": {
-            key_of(name): {
-                key_of(arm): summary(settings[name, arm]) for arm in SETTING_ARMS if (name, arm) in settings
-            }
+            key_of(name): {key_of(arm): summary(settings[name, arm]) for arm in SETTING_ARMS if (name, arm) in settings}
             | {
                 "gap": gap(settings[name, "ticket"], settings[name, "new values"]),
                 "against_whole": gap(settings[name, "ticket"], settings[name, "whole"]),
             }
-            | (
-                {"late_gap": gap(settings[name, "late ticket"], settings[name, "ticket"])}
-                if (name, "late ticket") in settings
-                else {}
-            )
+            | ({"late_gap": gap(settings[name, "late ticket"], settings[name, "ticket"])} if (name, "late ticket") in settings else {})
             for name in SETTINGS
         },
         "criteria": {
@@ -1081,34 +915,23 @@ if folder := os.environ.get("LABKIT_RECORD"):
             for criterion, values in by_criterion.items()
         },
         "untrained": {
-            key_of(kind): {
-                f"{100 * level:g}": summary(column) for level, column in zip(LEVELS, np.array(rows).T)
-            }
+            key_of(kind): {f"{100 * level:g}": summary(column) for level, column in zip(LEVELS, np.array(rows).T)}
             for kind, rows in free.items()
         }
         | {"ticket": {str(r): summary(values) for r, values in free_ticket.items()}},
         "structured": {"large": summary(large)}
         | {
-            key_of(width): {
-                key_of(way): summary([rebuilt[way, width, seed] for seed in SEEDS])
-                for way in ("pruned", *WAYS)
-            }
+            key_of(width): {key_of(way): summary([rebuilt[way, width, seed] for seed in SEEDS]) for way in ("pruned", *WAYS)}
             | {
                 "epochs_B": budget[width][1],
-                "B_minus_tune": gap(
-                    *([rebuilt[way, width, seed] for seed in SEEDS] for way in ("Scratch-B", "fine-tune"))
-                ),
-                "E_minus_tune": gap(
-                    *([rebuilt[way, width, seed] for seed in SEEDS] for way in ("Scratch-E", "fine-tune"))
-                ),
+                "B_minus_tune": gap(*([rebuilt[way, width, seed] for seed in SEEDS] for way in ("Scratch-B", "fine-tune"))),
+                "E_minus_tune": gap(*([rebuilt[way, width, seed] for seed in SEEDS] for way in ("Scratch-E", "fine-tune"))),
             }
             for width in WIDTHS
         },
         "test": {key_of(name): summary(values) for name, values in tested.items()},
     }
-    Path(folder, "lab10_lottery_tickets.json").write_text(
-        json.dumps(record, indent=2) + "\n", encoding="utf-8"
-    )
+    Path(folder, "lab10_lottery_tickets.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 # %% [markdown]
 # TAKE_WITH_YOU
