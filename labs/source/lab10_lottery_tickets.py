@@ -27,8 +27,8 @@
 #
 # **The words.** A *mask* is boolean, and `True` means keep. *Sparsity* is the fraction removed. A *score* is higher for
 # a weight that should be kept. To *rewind* is to put weights back to the value that they had at an earlier step. A
-# *ticket* is a mask together with the initial values of the weights that it keeps. It *wins* if it trains to the accuracy of the whole
-# network in the same number of steps. A *control* is the same training with one thing changed.
+# *ticket* is a mask together with the initial values of the weights that it keeps. It *wins* if it trains to the
+# accuracy of the whole network in the same number of steps. A *control* is the same training with one thing changed.
 #
 # **How it is graded.** Each exercise has a visible check, which you can run as often as you like, and hidden checks,
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
@@ -59,14 +59,14 @@ use_style()
 # %% [markdown]
 # ## What the experiments use
 #
-# New MLPs, one for each *seed*. A training is short: 200 steps of Adam with 60 images each, which is one pass over the 12,000
-# training images. So the whole network is *not* trained to its end. Keep that in mind; we come back to it.
-# All the trainings of one seed see the same images in the same order, so that they differ in nothing but what we change.
+# New MLPs, one for each *seed*. A training is short: 200 steps of Adam with 60 images each, which is one pass over the
+# 12,000 training images. So the whole network is *not* trained to its end. Keep that in mind; we come back to it. All
+# the trainings of one seed see the same images in the same order, so that they differ in nothing but what we change.
 #
-# Accuracies are measured on the 2,000 validation images. The test images are read once, at the end. Five seeds take several
-# minutes, so the notebook runs **two** seeds live, and prints beside them what the course's long run recorded with **five**.
-# The text under each experiment speaks of the five. To make the long run yourself, start Jupyter with the environment
-# variable `LABKIT_FULL=1`.
+# Accuracies are measured on the 2,000 validation images. The test images are read once, at the end. Five seeds take
+# several minutes, so the notebook runs **two** seeds live, and prints beside them what the course's long run recorded
+# with **five**. The text under each experiment speaks of the five. To make the long run yourself, start Jupyter with
+# the environment variable `LABKIT_FULL=1`.
 
 # %% tags=["experiment"]
 torch.set_num_threads(1)  # the MLP's products are too small for two threads to pay
@@ -172,15 +172,15 @@ print("rewind: the visible checks pass")
 # %% [markdown]
 # ### Exercise find_ticket
 #
-# Which weights does the ticket keep? Frankle and Carbin look at the *end* of a training, and go back to its start. In $R$ rounds, with
-# $m_0$ keeping everything:
+# Which weights does the ticket keep? Frankle and Carbin look at the *end* of a training, and go back to its start. In
+# $R$ rounds, with $m_0$ keeping everything:
 #
 # $$\theta^{(r)} = \text{train}(m_{r-1} \odot \theta_0,\ m_{r-1}), \qquad
 # m_r = m_{r-1} \wedge \text{“not among the lowest } p \text{ of what is left”}.$$
 #
-# $\theta_0$ is `initial`, $R$ is `rounds` and $p$ is `fraction`. The score is an argument: magnitude after training is the usual
-# one. The ranking takes all the layers as one pool. So after $R$ rounds a fraction of about $(1-p)^R$ is left, and the search
-# has cost $R$ trainings.
+# $\theta_0$ is `initial`, $R$ is `rounds` and $p$ is `fraction`. The score is an argument: magnitude after training is
+# the usual one. The ranking takes all the layers as one pool. So after $R$ rounds a fraction of about $(1-p)^R$ is
+# left, and the search has cost $R$ trainings.
 #
 # *By hand.* A loss with two weights, $L = (w_a - 3)^2 + w_b^2$: only $w_a$ is needed. The start is $(0.1, 2)$. A perfect
 # training gives $(3, 0)$. One round with $p = 1/2$ removes $w_b$, although it had the larger initial value. The ticket is
@@ -188,9 +188,9 @@ print("rewind: the visible checks pass")
 #
 # <details><summary>Hint</summary>
 #
-# Every round has four steps: zero the removed weights of a *copy* of the start, train, score, rank. For the ranking make one long
-# vector of all the scores and one of all the masks, and look only at the positions that are left. `torch.argsort(...,
-# stable=True)` keeps the order of equal entries. `split` takes the long vector apart again.
+# Every round has four steps: zero the removed weights of a *copy* of the start, train, score, rank. For the ranking
+# make one long vector of all the scores and one of all the masks, and look only at the positions that are left.
+# `torch.argsort(..., stable=True)` keeps the order of equal entries. `split` takes the long vector apart again.
 #
 # </details>
 
@@ -213,7 +213,7 @@ result = find_ticket(first, stretch, lambda w_i, w_f: w_f.abs(), rounds=2, fract
 assert isinstance(result, list) and len(result) == 2, f"Return a list with the masks after each of the 2 rounds, not {result!r}."
 found = [{name: mask.tolist() for name, mask in masks.items()} for masks in result]
 assert found[0] == {"a": [True, True], "b": [False, False]}, (
-    f"After round 1 your masks are {found[0]}. Training gives a = (5, 8) and b = (2, -3); the lowest two magnitudes are both in b.\n"
+    f"After round 1 your masks are {found[0]}. Training gives a = (5, 8) and b = (2, -3); the lowest two are both in b.\n"
     "Is one weight gone in each layer? Then you ranked layer by layer.\n"
     "Are those of a gone? Then you removed the highest. Is only the 2 gone? Then the -3 was ranked without `score`."
 )
@@ -236,8 +236,8 @@ print("find_ticket: the visible checks pass")
 # %% [markdown]
 # ### Experiment: the ticket and its controls
 #
-# Five rounds that end at 98%: the sparsities are 54, 79, 90, 96 and 98%. Then, at three of them, the ticket against controls that change
-# one thing:
+# Five rounds that end at 98%: the sparsities are 54, 79, 90, 96 and 98%. Then, at three of them, the ticket against
+# controls that change one thing:
 #
 # - *new values*: the same mask, a new random start;
 # - *shuffled, old values*: the mask's positions are shuffled inside each layer, so each layer keeps its number of
@@ -258,7 +258,7 @@ def fit(start, masks, seed, steps=STEPS, lr=LR, first_step=0):
     model = copy.deepcopy(template).train()
     parameters = dict(model.named_parameters())
     rewind(parameters, start, masks)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)  # fused: the same steps, in less time
     generator = torch.Generator().manual_seed(seed)
     epochs = -(-steps * BATCH // len(train_images))  # rounded up
     order = torch.cat([torch.randperm(len(train_images), generator=generator) for _ in range(epochs)])
@@ -324,20 +324,33 @@ def of(arm, r):
 
 
 ARMS = {"ticket": "blue", "new values": "orange", "shuffled, old values": "green", "shuffled, new values": "vermilion"}
+def over_weights_left(ax, arms):
+    """Draw the accuracies of some arms against the share of the weights that are left."""
+    for arm, colour in arms.items():
+        rounds = range(1, ROUNDS + 1) if arm == "ticket" else SHOWN
+        values = 100 * np.array([of(arm, r) for r in rounds]).T  # seeds, rounds
+        curve(ax, [100 * (1 - SPARSITIES[r - 1]) for r in rounds], values, label=arm, colour=colour)
+    ax.set_xscale("log")
+    ax.invert_xaxis()
+    ax.set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
+    ax.minorticks_off()
+    label_axes(ax, x="weights left", x_unit="%, log scale", y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
+    ax.legend(loc="lower left")
+
+
+def dots(ax, at, values, colour, label):
+    """Draw every seed's value, [places, seeds], and a bar of one standard deviation to each side of the mean."""
+    ax.errorbar(at, values.mean(1), values.std(1, ddof=1), fmt="none", color=COLOURS[colour], capsize=4)
+    ax.scatter(np.repeat(at, values.shape[1]), values.flatten(), s=25, color=COLOURS[colour], label=label,
+               marker=MARKERS[list(COLOURS).index(colour)])
+
+
 fig, ax = plt.subplots()
-for arm, colour in ARMS.items():
-    rounds = range(1, ROUNDS + 1) if arm == "ticket" else SHOWN
-    curve(ax, [100 * (1 - SPARSITIES[r - 1]) for r in rounds], 100 * np.array([of(arm, r) for r in rounds]).T, label=arm, colour=colour)
+over_weights_left(ax, ARMS)
 ax.axhline(100 * np.mean(dense), color="grey", linestyle=":")
 ax.text(2, 100 * np.mean(dense) + 0.15, "whole network", color="grey", ha="right")
-ax.set_xscale("log")
-ax.invert_xaxis()
-ax.set_xticks([50, 20, 10, 5, 2], ["50", "20", "10", "5", "2"])
-ax.minorticks_off()
-label_axes(ax, x="weights left", x_unit="%, log scale", y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
-ax.legend(loc="lower left")
-show(fig, alt="Accuracy against the share of weights that are left, from half to two percent. The ticket lies above the whole network "
-     "until few weights are left; new values are lower; the two shuffled masks are lowest and fall fastest.")
+show(fig, alt="Accuracy against the share of weights that are left, from half to two percent. The ticket lies above the whole "
+     "network until few weights are left; new values are lower; the two shuffled masks are lowest and fall fastest.")
 
 print(f"whole network                      {beside(dense, 'dense')}")
 for r in SHOWN:
@@ -352,17 +365,18 @@ for r in SHOWN:
 # ### Experiment: does it last?
 #
 # Our trainings are short, and the learning rate is small. Is the ticket's advantage only a better start into a training
-# that is cut off too early? And Liu et al. (2019) report that with a large learning rate the ticket of an *unstructured* mask is no
-# better than a random start. So the same at 98% with three times the steps, and with a five times larger learning rate. The *late ticket*
-# is found by late rewinding: every round goes back to the weights after the first tenth of the steps, and not to
-# step 0. This is the long run: its numbers are recorded, and the cell below draws them. It computes them anew only if `LABKIT_FULL` is set.
+# that is cut off too early? And Liu et al. (2019) report that with a large learning rate the ticket of an
+# *unstructured* mask is no better than a random start. So the same at 98% with three times the steps, and with a five
+# times larger learning rate. The *late ticket* is found by late rewinding: every round goes back to the weights after
+# the first tenth of the steps, and not to step 0. This is the long run: its numbers are recorded, and the cell below
+# draws them. It computes them anew only if `LABKIT_FULL` is set.
 
 # %% tags=["experiment"]
 SETTINGS = {"as before": (STEPS, LR), "3 times the steps": (3 * STEPS, LR), "5 times the learning rate": (STEPS, 5 * LR)}
 SETTING_ARMS = {"whole": "black", "ticket": "blue", "new values": "orange", "late ticket": "purple"}
 settings = {}  # (setting, arm): accuracies, one for each seed; the late ticket only where the steps are as before
 if FULL:
-    for name, seed in tqdm([(name, seed) for name in SETTINGS for seed in SEEDS], desc="settings"):
+    for name, seed in tqdm([(name, seed) for name in SETTINGS for seed in SEEDS[:3]], desc="settings"):
         steps, lr = SETTINGS[name]
         history, models = searches[seed] if name == "as before" else search(starts[seed], seed, steps, lr)
         results = {"whole": models[0], "ticket": models[-1], "new values": fit(others[seed], history[-1], seed, steps, lr)}
@@ -384,19 +398,18 @@ if settings:
         which = [name for name in SETTINGS if (name, arm) in settings]
         values = 100 * np.array([settings[name, arm] for name in which])  # settings, seeds
         at = np.array([list(SETTINGS).index(name) for name in which]) + 0.15 * (place - 1.5)
-        ax.errorbar(at, values.mean(1), values.std(1, ddof=1), fmt="none", color=COLOURS[colour], capsize=4)
-        ax.scatter(np.repeat(at, values.shape[1]), values.flatten(), s=25, color=COLOURS[colour], label=arm,
-                   marker=MARKERS[list(COLOURS).index(colour)])
+        dots(ax, at, values, colour, arm)
     ax.set_xticks(range(len(SETTINGS)), list(SETTINGS))
-    label_axes(ax, x="training", x_unit="setting", y="validation accuracy", y_unit="%", title=f"98 % sparsity, {values.shape[1]} seeds")
+    title = f"98 % sparsity, {values.shape[1]} seeds"
+    label_axes(ax, x="training", x_unit="setting", y="validation accuracy", y_unit="%", title=title)
     ax.grid(axis="x", visible=False)
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    show(fig, alt="For three settings of the training, dots for the whole network, the ticket, the late ticket and the ticket's mask "
-         "with new values, at 98% sparsity. The order and the gaps are in the printed lines.")
+    show(fig, alt="For three settings of the training, dots for the whole network, the ticket, the ticket's mask with new values "
+         "and the late ticket, at 98% sparsity. The order and the gaps are in the printed lines.")
     for name in SETTINGS:
-        print(f"{name:26}", "   ".join(f"{arm} {in_percent(settings[name, arm])}" for arm in SETTING_ARMS if (name, arm) in settings))
+        print(name, *(f"{arm} {in_percent(settings[name, arm])}" for arm in SETTING_ARMS if (name, arm) in settings), sep="   ")
         gaps = np.array(settings[name, "ticket"]) - settings[name, "new values"]
-        print(f"{'':26} ticket minus new values {in_percent(gaps)}")
+        print(f"    ticket minus new values {in_percent(gaps)}")
 
 # %% [markdown]
 # WHAT_WE_SAW_2
@@ -405,9 +418,9 @@ if settings:
 #
 # ### Exercise ticket_scores
 #
-# Magnitude after training is one criterion of many. Zhou et al. look at a weight as a point: its value before training, $w_i$,
-# and after it, $w_f$. A criterion is a score of this point, and **the weights with the highest scores are kept**. The nine
-# criteria stand in the docstring below.
+# Magnitude after training is one criterion of many. Zhou et al. look at a weight as a point: its value before training,
+# $w_i$, and after it, $w_f$. A criterion is a score of this point, and **the weights with the highest scores are
+# kept**. The nine criteria stand in the docstring below.
 #
 # Read *magnitude_increase*, $|w_f| - |w_i|$, once more. One of the course's sources says that pruning
 # the weights whose magnitude changed most works best. It is the other way round: these are the weights to *keep*.
@@ -418,8 +431,8 @@ if settings:
 #
 # <details><summary>Hint</summary>
 #
-# `torch.minimum` takes the smaller of two numbers at each place; `torch.min` of one tensor is something else. Which criterion has a minus in front
-# of everything? `torch.rand` takes a `generator`.
+# `torch.minimum` takes the smaller of two numbers at each place; `torch.min` of one tensor is something else. Which
+# criterion has a minus in front of everything? `torch.rand` takes a `generator`.
 #
 # </details>
 
@@ -459,9 +472,9 @@ print("ticket_scores: the visible checks pass")
 # %% [markdown]
 # ### Experiment: nine criteria
 #
-# One round at 90% for each criterion: score the weights of the whole network's training, keep the highest tenth of each layer (the
-# same share in every layer, as in the paper), rewind, train. $\alpha$ is chosen so that the scales agree: the
-# ratio of the median of $|w_i|$ to the median of $|w_f|$ in the layer. Guess the order before you run.
+# One round at 90% for each criterion: score the weights of the whole network's training, keep the highest tenth of each
+# layer (the paper, too, ranks layer by layer), rewind, train. $\alpha$ is chosen so that the scales agree:
+# the ratio of the median of $|w_i|$ to the median of $|w_f|$ in the layer. Guess the order before you run.
 
 # %% tags=["experiment"]
 CRITERIA = [
@@ -554,9 +567,9 @@ print("keep_signs: the visible checks pass")
 # %% [markdown]
 # ### Experiment: only the signs
 #
-# The same mask of the five rounds, and four new starts: *new values*, as before; *new values, old signs*; *one size, old
-# signs*, where every weight of a layer has the same magnitude (the standard deviation of its initial values); and *one size, random signs*.
-# Here the ticket's own values are the measure of success.
+# The same mask of the five rounds, and four new starts: *new values*, as before; *new values, old signs*; *one size,
+# old signs*, where every weight of a layer has the same magnitude (the standard deviation of its initial values); and
+# *one size, random signs*. Here the ticket's own values are the measure of success.
 
 # %% tags=["experiment"]
 def with_signs(start, values, seed, kind):
@@ -582,16 +595,9 @@ for kind, seed, r in tqdm([(kind, seed, r) for kind in KINDS for seed in SEEDS f
     scores[kind, r, seed] = validate(networks[kind, r, seed])
 
 fig, ax = plt.subplots()
-for arm, colour in ({"ticket": "blue", "new values": "orange"} | KINDS).items():
-    curve(ax, [100 * (1 - SPARSITIES[r - 1]) for r in SHOWN], 100 * np.array([of(arm, r) for r in SHOWN]).T, label=arm, colour=colour)
-ax.set_xscale("log")
-ax.invert_xaxis()
-ax.set_xticks([20, 10, 5, 2], ["20", "10", "5", "2"])
-ax.minorticks_off()
-label_axes(ax, x="weights left", x_unit="%, log scale", y="validation accuracy", y_unit="%", title=f"the ticket's mask, {len(SEEDS)} seeds")
-ax.legend(loc="lower left")
-show(fig, alt="Accuracy against the share of weights left for the ticket's mask with five kinds of initial values. The two kinds with "
-     "the old signs lie near the ticket; the two without lie lower.")
+over_weights_left(ax, {"ticket": "blue", "new values": "orange"} | KINDS)
+show(fig, alt="Accuracy against the share of weights left for the ticket's mask with five kinds of initial values. The two kinds "
+     "with the old signs lie near the ticket; the two without lie lower.")
 for r in SHOWN:
     for arm in ("ticket", "new values", *KINDS):
         print(f"{100 * SPARSITIES[r - 1]:3.0f} %  {arm:24} {beside(of(arm, r), 'tickets', str(r), arm)}")
@@ -610,13 +616,14 @@ for r in SHOWN:
 #
 # $f$ is `model`, $\theta_0$ its parameters, $m$ are `masks`, $x_n$ and $y_n$ are an image and its label.
 #
-# *By hand.* Two inputs, two classes, $W = \begin{pmatrix} 1 & 0 \\ 3 & 2 \end{pmatrix}$, and the image $x = (1, 0)$ of class 0. The logits are
-# $(1, 3)$: wrong. With the 3 masked they are $(1, 0)$: right, and nothing was trained.
+# *By hand.* Two inputs, two classes, $W = \begin{pmatrix} 1 & 0 \\ 3 & 2 \end{pmatrix}$, and the image $x = (1, 0)$ of
+# class 0. The logits are $(1, 3)$: wrong. With the 3 masked they are $(1, 0)$: right, and nothing was trained.
 #
 # <details><summary>Hint</summary>
 #
-# `torch.func.functional_call(model, values, (images,))` runs a model with other values in the place of its parameters, and leaves the
-# parameters alone. If you write into the parameters, put them back. Every *module* has a mode of its own (`module.training`).
+# `torch.func.functional_call(model, values, (images,))` runs a model with other values in the place of its parameters,
+# and leaves the parameters alone. If you write into the parameters, put them back. Every *module* has a mode of its own
+# (`module.training`).
 #
 # </details>
 
@@ -654,9 +661,10 @@ print("supermask_accuracy: the visible checks pass")
 # %% [markdown]
 # ### Experiment: accuracy without training
 #
-# Nothing is trained here; only masks are applied to the untrained networks. *random* masks; *large_final* masks; *same sign*: large_final, but a weight
-# whose sign has flipped during training gets the score 0 (Zhou's criterion for supermasks); and *same sign, one size*, where all the kept weights of a
-# layer have the same magnitude. Chance is 10%. The ticket of the five rounds is printed too.
+# Nothing is trained here; only masks are applied to the untrained networks. *random* masks; *large_final* masks; *same
+# sign*: large_final, but a weight whose sign has flipped during training gets the score 0 (Zhou's criterion for
+# supermasks); and *same sign, one size*, where all the kept weights of a layer have the same magnitude. Chance is 10%.
+# The ticket of the five rounds is printed too.
 
 # %% tags=["experiment"]
 MASKS = {"same sign, one size": "sky", "same sign": "purple", "large_final": "blue", "random": "orange"}
@@ -672,9 +680,8 @@ def untrained(kind, level, seed):
     if kind in ("large_final", "random"):
         masks = masks_by(kind, start, networks["ticket", 0, seed], level, seed)
     else:
-        masks = {
-            name: keep_highest(trained[name].detach().abs() * (trained[name].sign() == start[name].sign()), level) for name in LAYERS
-        }
+        same = {name: trained[name].sign() == start[name].sign() for name in LAYERS}
+        masks = {name: keep_highest(trained[name].detach().abs() * same[name], level) for name in LAYERS}
     return supermask_accuracy(model, masks, images, labels)
 
 
@@ -692,15 +699,17 @@ for kind, colour in MASKS.items():
 ax.axhline(10, color="grey", linestyle=":")
 ax.text(1, 11, "chance", color="grey")
 ax.set_ylim(0, 100)
-label_axes(ax, x="sparsity", x_unit="% in every layer", y="validation accuracy, untrained", y_unit="%", title=f"{len(SEEDS)} seeds")
+title = f"nothing is trained; {len(SEEDS)} seeds"
+label_axes(ax, x="sparsity", x_unit="% in every layer", y="validation accuracy", y_unit="%", title=title)
 ax.legend(loc="upper left", ncols=2)
-show(fig, alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks by large_final rise well above it, "
-     "those that also ask for the same sign rise higher, and fall again at the highest sparsities.")
+show(fig, alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks by large_final rise well above "
+     "it, those that also ask for the same sign rise higher, and fall again at the highest sparsities.")
 for kind in MASKS:
     for place in (2, 4, 5):
-        print(f"{kind:22} {100 * LEVELS[place]:3.0f} %   {beside(np.array(free[kind])[:, place], 'untrained', kind, f'{100 * LEVELS[place]:g}')}")
+        percent = f"{100 * LEVELS[place]:g}"
+        print(f"{kind:22} {percent} %   {beside(np.array(free[kind])[:, place], 'untrained', kind, percent)}")
 for r in SHOWN:
-    print(f"{'ticket of the rounds':22} {100 * SPARSITIES[r - 1]:3.0f} %   {beside(free_ticket[r], 'untrained', 'ticket', str(r))}")
+    print(f"ticket of the rounds   {100 * SPARSITIES[r - 1]:.0f} %   {beside(free_ticket[r], 'untrained', 'ticket', str(r))}")
 
 # %% [markdown]
 # WHAT_WE_SAW_5
@@ -709,10 +718,10 @@ for r in SHOWN:
 #
 # ### Exercise scratch_epochs
 #
-# Does pruning a large network find *weights*, or only a *shape*? Liu et al. prune whole channels, forget the weights, and
-# train the small network from a new random start. To be fair they give it two budgets. *Scratch-E*: the same number of
-# **e**pochs as the large network had. *Scratch-B*: the same **b**udget of multiply-adds (MACs). A small network costs less for
-# each epoch, so it gets more of them:
+# Does pruning a large network find *weights*, or only a *shape*? Liu et al. prune whole channels, forget the weights,
+# and train the small network from a new random start. To be fair they give it two budgets. *Scratch-E*: the same number
+# of **e**pochs as the large network had. *Scratch-B*: the same **b**udget of multiply-adds (MACs). A small network
+# costs less for each epoch, so it gets more of them:
 #
 # $$B = \left\lfloor \frac{E \cdot \text{MACs}_{\text{dense}}}{\text{MACs}_{\text{pruned}}} \right\rfloor .$$
 #
@@ -733,7 +742,8 @@ from solutions.lab10_lottery_tickets import scratch_epochs
 result = scratch_epochs(10, 900, 400)
 assert tuple(result) == (10, 22), (
     f"You returned {result!r}, and (10, 22) was expected: 10 * 900 = 9000 is the budget, and 22 * 400 = 8800 fits into it.\n"
-    "Is it 4? Then the ratio is upside down. Is it 20? Then you rounded the ratio before you multiplied. Is it 23? Then the budget is exceeded."
+    "Is it 4? Then the ratio is upside down. Is it 20? Then you rounded the ratio before you multiplied.\n"
+    "Is it 23? Then the budget is exceeded."
 )
 assert isinstance(result, tuple) and all(type(number) is int for number in result), f"Return a tuple of two ints, not {result!r}."
 try:
@@ -749,13 +759,14 @@ print("scratch_epochs: the visible checks pass")
 # %% [markdown]
 # ### Experiment: fine-tune, Scratch-E, Scratch-B
 #
-# *Structured* pruning of the MLP: the hidden neurons with the largest L1 norms stay, and the network is rebuilt with a half, a quarter
-# or an eighth of its hidden width. The widths are chosen before, not by the data. The large network trains for four epochs (`labkit.training.train`: AdamW, one-cycle).
-# *Fine-tune*: the kept weights, two more epochs. *Scratch-E* and *Scratch-B*: new random values. Live: one width, two seeds.
+# *Structured* pruning of the MLP: the hidden neurons with the largest L1 norms stay, and the network is rebuilt with a
+# quarter or an eighth of its hidden width. The widths are chosen before, not by the data. The large network trains for
+# three epochs (`labkit.training.train`: AdamW, one-cycle). *Fine-tune*: the kept weights, two more epochs. *Scratch-E*
+# and *Scratch-B*: new random values. Live: one width, two seeds.
 
 # %% tags=["experiment"]
-EPOCHS, TUNE, PEAK = 4, 2, 0.002
-WIDTHS = {"1/2": (150, 50), "1/4": (75, 25), "1/8": (38, 12)} if FULL else {"1/4": (75, 25)}
+EPOCHS, TUNE, PEAK = 3, 2, 0.002
+WIDTHS = {"1/4": (75, 25), "1/8": (38, 12)} if FULL else {"1/4": (75, 25)}
 WAYS = {"fine-tune": "blue", "Scratch-E": "orange", "Scratch-B": "vermilion"}
 
 
@@ -802,22 +813,22 @@ large = [validate(big[seed]) for seed in SEEDS]
 fig, ax = plt.subplots()
 for place, (way, colour) in enumerate(WAYS.items()):
     values = 100 * np.array([[rebuilt[way, width, seed] for seed in SEEDS] for width in WIDTHS])  # widths, seeds
-    at = np.arange(len(WIDTHS)) + 0.2 * (place - 1)
-    ax.errorbar(at, values.mean(1), values.std(1, ddof=1), fmt="none", color=COLOURS[colour], capsize=4)
-    ax.scatter(np.repeat(at, len(SEEDS)), values.flatten(), s=25, color=COLOURS[colour], label=way, marker=MARKERS[list(COLOURS).index(colour)])
+    dots(ax, np.arange(len(WIDTHS)) + 0.2 * (place - 1), values, colour, way)
 ax.axhline(100 * np.mean(large), color="grey", linestyle=":")
 ax.text(len(WIDTHS) - 0.55, 100 * np.mean(large), "large network", color="grey", ha="right", va="bottom")
 ax.set_xlim(-0.5, len(WIDTHS) - 0.5)
-ax.set_xticks(range(len(WIDTHS)), [f"{width}: {EPOCHS} or {budget[width][1]} epochs" for width in WIDTHS])
-label_axes(ax, x="hidden width left", x_unit="share; epochs of Scratch-E or Scratch-B", y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
+ax.set_xticks(range(len(WIDTHS)), [f"{width}: {EPOCHS} or {budget[width][1]}" for width in WIDTHS])
+x_unit = "share; epochs of Scratch-E or Scratch-B"
+label_axes(ax, x="hidden width left", x_unit=x_unit, y="validation accuracy", y_unit="%", title=f"{len(SEEDS)} seeds")
 ax.grid(axis="x", visible=False)
 ax.legend(loc="lower left")
-show(fig, alt="Accuracy of small networks after fine-tuning, Scratch-E and Scratch-B, for each width, with the large network's as a "
-     "dotted line. The values are in the printed lines.")
+show(fig, alt="Accuracy of small networks after fine-tuning, Scratch-E and Scratch-B, for each width, with the large network's as "
+     "a dotted line. The values are in the printed lines.")
 print(f"large network, {EPOCHS} epochs            {beside(large, 'structured', 'large')}")
 for width in WIDTHS:
     for way in ("pruned", *WAYS):
-        print(f"width {width}  {way:10}                 {beside([rebuilt[way, width, seed] for seed in SEEDS], 'structured', width, way)}")
+        values = [rebuilt[way, width, seed] for seed in SEEDS]
+        print(f"width {width}  {way:10}                 {beside(values, 'structured', width, way)}")
 
 # %% [markdown]
 # WHAT_WE_SAW_6
@@ -851,12 +862,12 @@ for name, values in tested.items():
 # %% [markdown] tags=["question"]
 # ### Written question
 #
-# A colleague writes: "We found a winning ticket: at 98% sparsity our small network trains as well as the large one. So in future
-# we shall train only the small one, and save 98% of the work." Answer in about twelve lines, with your own plots and
-# the recorded numbers as evidence. (a) What did the search cost, and what is wrong with the second sentence? (b) Name the
-# *two* controls that one needs before one may say "the initial values matter" and "the mask's positions matter", and say what they
-# showed here. (c) For structured pruning, what did Scratch-B show here, and does that contradict the ticket? (d) Name one thing that a two-layer
-# network on small grey images cannot show.
+# A colleague writes: "We found a winning ticket: at 98% sparsity our small network trains as well as the large one. So
+# in future we shall train only the small one, and save 98% of the work." Answer in about twelve lines, with your own
+# plots and the recorded numbers as evidence. (a) What did the search cost, and what is wrong with the second sentence?
+# (b) Name the *two* controls that one needs before one may say "the initial values matter" and "the mask's positions
+# matter", and say what they showed here. (c) For structured pruning, what did Scratch-B show here, and does that
+# contradict the ticket? (d) Name one thing that a two-layer network on small grey images cannot show.
 
 # %% [markdown] tags=["written"] points=3 grade_id="what_a_ticket_is_worth"
 # MODEL_ANSWER
@@ -907,7 +918,10 @@ if folder := os.environ.get("LABKIT_RECORD"):
                 "gap": gap(settings[name, "ticket"], settings[name, "new values"]),
                 "against_whole": gap(settings[name, "ticket"], settings[name, "whole"]),
             }
-            | ({"late_gap": gap(settings[name, "late ticket"], settings[name, "ticket"])} if (name, "late ticket") in settings else {})
+            | {
+                "late_gap": gap(settings[name, arm], settings[name, "ticket"])
+                for arm in ("late ticket",) if (name, arm) in settings
+            }
             for name in SETTINGS
         },
         "criteria": {
