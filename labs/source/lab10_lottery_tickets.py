@@ -890,6 +890,17 @@ def gap(one, other):
     return summary(np.array(one) - np.array(other))
 
 
+def setting_gaps(name):
+    """The differences that count in one setting of the training."""
+    result = {
+        "gap": gap(settings[name, "ticket"], settings[name, "new values"]),
+        "against_whole": gap(settings[name, "ticket"], settings[name, "whole"]),
+    }
+    if (name, "late ticket") in settings:
+        result["late_gap"] = gap(settings[name, "late ticket"], settings[name, "ticket"])
+    return result
+
+
 if folder := os.environ.get("LABKIT_RECORD"):
     arms = (*ARMS, *KINDS)
     record = {
@@ -914,14 +925,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
         },
         "settings": {
             key_of(name): {key_of(arm): summary(settings[name, arm]) for arm in SETTING_ARMS if (name, arm) in settings}
-            | {
-                "gap": gap(settings[name, "ticket"], settings[name, "new values"]),
-                "against_whole": gap(settings[name, "ticket"], settings[name, "whole"]),
-            }
-            | {
-                "late_gap": gap(settings[name, arm], settings[name, "ticket"])
-                for arm in ("late ticket",) if (name, arm) in settings
-            }
+            | setting_gaps(name)
             for name in SETTINGS
         },
         "criteria": {
