@@ -718,7 +718,8 @@ def scores_increase_is_movement(initial, final, criterion, alpha=1.0, generator=
 
 
 @wrong(
-    "ticket_scores", "magnitude_increase compares magnitudes; you took the difference of the signed weights."
+    "ticket_scores",
+    "For magnitude_increase you took the difference of the signed weights: it compares magnitudes.",
 )
 def scores_increase_without_magnitudes(initial, final, criterion, alpha=1.0, generator=None):
     if initial.shape != final.shape or not alpha > 0:
@@ -741,7 +742,8 @@ def scores_increase_without_magnitudes(initial, final, criterion, alpha=1.0, gen
 
 
 @wrong(
-    "ticket_scores", "movement is the distance between the weights themselves; you compared their magnitudes."
+    "ticket_scores",
+    "For movement you compared the magnitudes: it is the distance between the weights themselves.",
 )
 def scores_movement_of_magnitudes(initial, final, criterion, alpha=1.0, generator=None):
     if initial.shape != final.shape or not alpha > 0:
