@@ -360,7 +360,19 @@ for r in SHOWN:
     print(f"{100 * SPARSITIES[r - 1]:3.0f} %  ticket minus new values      {beside(gaps, 'gap', str(r))}")
 
 # %% [markdown]
-# WHAT_WE_SAW_1
+# **What we saw.** Read the recorded five seeds. Down to a tenth of the weights the ticket ends *above* the whole
+# network, by more than the spread, and at 98% about where the whole network is. So, in a training of this length, there
+# is a winning ticket. The controls say what it is made of:
+#
+# - With *new values* under the same mask it is lower at every sparsity, and the gap grows with the sparsity. So the
+#   values matter.
+# - With *shuffled positions* it is lower again, although each layer keeps its number of weights. So the places matter.
+# - Under a shuffled mask the *old values* are worth nothing: the two lowest curves lie within their spread of each
+#   other. The values are lucky only at the places that the mask has chosen.
+#
+# Now the honest part. The mask cost **five whole trainings**, and it has seen every training image five times. The
+# ticket was not drawn; it was computed. And 200 steps leave the whole network unfinished, which flatters anything that
+# learns faster. The next experiment asks how much.
 #
 # ### Experiment: does it last?
 #
@@ -412,7 +424,17 @@ if settings:
         print(f"    ticket minus new values {in_percent(gaps)}")
 
 # %% [markdown]
-# WHAT_WE_SAW_2
+# **What we saw** (three seeds). With three times the steps everything gains, and the new values gain most. The ticket
+# and the whole network are equal within the spread, with two percent of the weights. The gap between the ticket and the
+# new values has become smaller, and it is still many times its spread. So a part of the advantage was a head start into
+# a short training, and a part was not.
+#
+# With the larger learning rate the gap stays too. What Liu et al. report for large learning rates did not show here. Do
+# not conclude that they are wrong: theirs are deep convolutional networks trained by SGD to their end, ours has two
+# hidden layers and is trained briefly by Adam. And the ticket now lies far above the whole network: the ticket likes
+# the larger rate, the whole network gains nothing by it, and is an easy mark. Late rewinding brings nothing here: the
+# late ticket equals the ticket, within the spread. That agrees with Frankle et al. (2020), who need it where training
+# is unstable at the start, and find that on MNIST it is stable from the start.
 #
 # ## Part 2 · Which weights?
 #
@@ -517,12 +539,20 @@ ax.text(100 * np.mean(dense), len(CRITERIA) - 0.45, "whole network", color="grey
 ax.set_yticks(range(len(CRITERIA)), list(reversed(CRITERIA)))
 label_axes(ax, x="validation accuracy after training", x_unit="%", y="criterion", y_unit="what is kept")
 show(fig, alt="Accuracy after training for nine mask criteria at 90% sparsity, one row each, with a band for the random mask. "
-     "large_final, magnitude_increase and movement are to the right of the band, the three that keep small weights to its left.")
+     "large_final, magnitude_increase and movement are to its right, the three that keep small weights to its left.")
 for criterion in CRITERIA:
     print(f"{criterion:24} {beside(by_criterion[criterion], 'criteria', criterion)}")
 
 # %% [markdown]
-# WHAT_WE_SAW_3
+# **What we saw.** The criteria fall into the groups that their meaning suggests. *large_final* is best,
+# *magnitude_increase* and *movement* follow, and these keep weights that training has used. *large_init* and
+# *large_init_large_final* are near the random mask, or a little above it: the start alone knows little. The three that
+# keep *small* weights lie below random. So the right way round matters: a mask that keeps what magnitude_increase would
+# remove is worse than one drawn by lot.
+#
+# Zhou et al. report that several criteria are as good as large_final, or better. Here magnitude_increase is behind it
+# by about the spread of the difference, and movement clearly. One round, one sparsity and one small network do not
+# decide it.
 #
 # ## Part 3 · Sign or value?
 #
@@ -603,7 +633,14 @@ for r in SHOWN:
         print(f"{100 * SPARSITIES[r - 1]:3.0f} %  {arm:24} {beside(of(arm, r), 'tickets', str(r), arm)}")
 
 # %% [markdown]
-# WHAT_WE_SAW_4
+# **What we saw.** The signs are nearly all of it. New values with the old signs lose about half a point against the
+# ticket, or less, while new values lose two to five or more. A layer in which every weight has *one size* does as well.
+# Take the signs away, and one size falls to the level of new values. So in this network the lucky start is a pattern of
+# signs; the sizes hardly matter.
+#
+# That is what Zhou et al. report, and our setting is close to theirs: a small network. Frankle, Schwab and Morcos
+# (2020) find that in deeper networks keeping the signs is *not* enough. A network of two hidden layers cannot show
+# that.
 #
 # ## Part 4 · The supermask
 #
@@ -702,17 +739,24 @@ ax.set_ylim(0, 100)
 title = f"nothing is trained; {len(SEEDS)} seeds"
 label_axes(ax, x="sparsity", x_unit="% in every layer", y="validation accuracy", y_unit="%", title=title)
 ax.legend(loc="upper left", ncols=2)
-show(fig, alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks by large_final rise well above "
-     "it, those that also ask for the same sign rise higher, and fall again at the highest sparsities.")
+show(fig, alt="Accuracy of untrained networks against sparsity. Random masks stay at chance. Masks from the end of a "
+     "training rise far above it, with or without the same sign or one size, and fall again at the highest sparsities.")
 for kind in MASKS:
-    for place in (2, 4, 5):
+    for place in (1, 2, 4, 5):
         percent = f"{100 * LEVELS[place]:g}"
         print(f"{kind:22} {percent} %   {beside(np.array(free[kind])[:, place], 'untrained', kind, percent)}")
 for r in SHOWN:
     print(f"ticket of the rounds   {100 * SPARSITIES[r - 1]:.0f} %   {beside(free_ticket[r], 'untrained', 'ticket', str(r))}")
 
 # %% [markdown]
-# WHAT_WE_SAW_5
+# **What we saw.** Random masks stay at chance. Masks from the end of a training lift the untrained network far above
+# it: most of the images are right when half of the weights are gone, and the ticket of the five rounds
+# is still better at 90%, without one step of training. So a mask can hold a good part of what training has learned. (It
+# has learned it from the training images: the mask *is* trained, only the weights are not.)
+#
+# Asking for the same sign, as Zhou et al. do, helps at mild sparsity (30%). From a half on the three kinds cannot be
+# told apart, and one size changes little. At high sparsity all of them fall, and the seeds differ by ten points: too
+# few weights are left, of sizes that were never adjusted.
 #
 # ## Part 5 · The counter-evidence
 #
@@ -831,7 +875,15 @@ for width in WIDTHS:
         print(f"width {width}  {way:10}                 {beside(values, 'structured', width, way)}")
 
 # %% [markdown]
-# WHAT_WE_SAW_6
+# **What we saw.** With the same number of epochs the small network from scratch is as good as the fine-tuned one (a
+# quarter of the width: within the spread) or better (an eighth). With the same *budget* it is better by far, and better
+# than the large network. So here the inherited weights of the pruned network are worth nothing, and the
+# counter-evidence of Liu et al. shows plainly.
+#
+# Be fair to both sides. Our large network is far from finished after three epochs, so a budget for many small epochs is
+# a great gift: Scratch-B mostly shows that everything here is trained too briefly. Fine-tuning had fewer epochs of its
+# own (two), but the large network's three came before. And the widths were set by hand: where a method *finds* the
+# widths, the shape itself may be worth its price.
 #
 # ## Part 6 · The test images
 #
@@ -857,7 +909,9 @@ for name, values in tested.items():
     print(f"{name:32} {beside(values, 'test', name)}")
 
 # %% [markdown]
-# WHAT_WE_SAW_7
+# **What we saw.** The test images tell the same story in the same order: the ticket, and the new values with the old
+# signs close to it; then new values, then the shuffled mask; and Scratch-B above fine-tuning. All the numbers are a
+# little lower than on the validation images, as in the labs before.
 
 # %% [markdown] tags=["question"]
 # ### Written question
@@ -870,7 +924,25 @@ for name, values in tested.items():
 # contradict the ticket? (d) Name one thing that a two-layer network on small grey images cannot show.
 
 # %% [markdown] tags=["written"] points=3 grade_id="what_a_ticket_is_worth"
-# MODEL_ANSWER
+# **Model answer.** (a) The search took five trainings of the whole network (or of ever sparser ones at the same cost
+# with dense kernels), and then one more. The ticket is known only afterwards, so nothing was saved in training; at most
+# in use, and only with a format or hardware that gains from single zeros. A whole network trained for a part of those
+# steps is better than ours after 200.
+#
+# (b) The same mask with new random values: lower, so the values matter. The shuffled mask with the same number of
+# weights in each layer: lower again, and then old values do not help, so the places matter, and the values only
+# together with them. All of it at equal steps, same images, five seeds.
+#
+# (c) The small dense network from a random start, on the same budget of MACs, was clearly better than the fine-tuned
+# one (and than the large one, which was trained briefly). No contradiction: after structured pruning a small *dense*
+# network is left, whose shape we chose beforehand; a ticket is an unstructured mask, and there new values did cost
+# accuracy.
+#
+# (d) One of: deeper networks need late rewinding; signs are not enough there; large learning rates with SGD; harder
+# data; a whole network trained to its end.
+#
+# **Points.** 1 for (a): the cost of the search, and one reason why training is not saved. 1 for (b): both controls with
+# what they showed. 1 for (c) and (d) together.
 
 # %% tags=["record"]
 # For the course's makers: where LABKIT_RECORD names a folder, write what the lecture note quotes into it.
@@ -952,4 +1024,24 @@ if folder := os.environ.get("LABKIT_RECORD"):
     Path(folder, "lab10_lottery_tickets.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 # %% [markdown]
-# TAKE_WITH_YOU
+# ## What to take with you
+#
+# - **A ticket is a mask and a start, together.** Old values under a shuffled mask are worth nothing, and new values
+#   under the mask cost accuracy. Never believe one without its controls.
+# - **It is found by training.** The search costs as many trainings as it has rounds. It tells us that a sparse network
+#   *can* be trained; it does not make training cheaper.
+# - **Keep what grew.** A high score means keep. Criteria that look at the end of training win; those that keep small
+#   weights lose to chance.
+# - **Signs carry much, in a small network.** In deeper ones they are reported not to be enough.
+# - **Ask for Scratch-B.** Before you praise the weights of a pruned network, train its shape from scratch on the same
+#   budget.
+# - **What this scale cannot show:** late rewinding, large learning rates with SGD, deep networks. Our whole network is
+#   small, and trained for a short time.
+#
+# Lab 9 asks for a sparse network that never was dense. Lab 5 has the criteria that ask the loss.
+#
+# **Read next.** Frankle and Carbin (2019), sections 1 and 2. Zhou et al. (2019). Liu et al. (2019), section 6, for
+# their view of the ticket. Frankle et al. (2020), [arXiv:1912.05671](https://arxiv.org/abs/1912.05671), for late
+# rewinding. Frankle et al. (2021), [arXiv:2009.08576](https://arxiv.org/abs/2009.08576), for masks that are drawn
+# before training. The lecture note of this lab (`lecture_notes/lab10_lottery_tickets.md` in the course's repository)
+# works small examples by hand.
