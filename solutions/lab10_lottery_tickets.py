@@ -61,8 +61,8 @@ def find_ticket(
     Args:
         initial: {layer name: weight before training}. It is not changed.
         train: `train(start, masks)` trains the network whose weights are `start` and returns {layer name: weight
-            after training}, removed weights zero. `masks` is {layer name: boolean mask}, True = keep. Both cover every layer, in the order
-            of `initial`. `train` may change the tensors of `start` in place.
+            after training}, removed weights zero. `masks` is {layer name: boolean mask}, True = keep. Both
+            dictionaries hold every layer, in the order of `initial`. `train` may change what it is given in place.
         score: the criterion. `score(initial weight, trained weight)` of one layer returns a tensor of that layer's
             shape; higher = keep. Its values are finite.
         rounds: number of rounds R, at least 1; `train` is called once in each.
@@ -191,8 +191,8 @@ def supermask_accuracy(
     """Measure the accuracy of a network whose removed weights count as zero, without training and without a trace.
 
     Args:
-        model: maps images [N, ...] to logits [N, classes]; its parameters are as they are (here: untrained). It may be
-            in training mode and hold dropout and BatchNorm.
+        model: maps images [N, ...] to logits [N, classes]; its parameters are as they are (here: untrained). It
+            may be in training mode and hold dropout and BatchNorm.
         masks: {parameter name, as in `model.named_parameters()`: boolean tensor of its shape}. True = keep. A
             parameter without a mask is used as it is.
         images: shape [N, ...], N at least 1, on the model's device.
