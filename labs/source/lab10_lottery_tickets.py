@@ -348,7 +348,7 @@ def dots(ax, at, values, colour, label):
 fig, ax = plt.subplots()
 over_weights_left(ax, ARMS)
 ax.axhline(100 * np.mean(dense), color="grey", linestyle=":")
-ax.text(2, 100 * np.mean(dense) + 0.15, "whole network", color="grey", ha="right")
+ax.text(50, 100 * np.mean(dense) - 0.2, "whole network", color="grey", va="top")
 show(fig, alt="Accuracy against the share of weights that are left, from half to two percent. The ticket lies above the whole "
      "network until few weights are left; new values are lower; the two shuffled masks are lowest and fall fastest.")
 
@@ -734,7 +734,7 @@ fig, ax = plt.subplots()
 for kind, colour in MASKS.items():
     curve(ax, [100 * level for level in LEVELS], 100 * np.array(free[kind]), label=kind, colour=colour)
 ax.axhline(10, color="grey", linestyle=":")
-ax.text(1, 11, "chance", color="grey")
+ax.text(1, 3, "chance", color="grey")
 ax.set_ylim(0, 100)
 title = f"nothing is trained; {len(SEEDS)} seeds"
 label_axes(ax, x="sparsity", x_unit="% in every layer", y="validation accuracy", y_unit="%", title=title)
@@ -806,11 +806,11 @@ print("scratch_epochs: the visible checks pass")
 # *Structured* pruning of the MLP: the hidden neurons with the largest L1 norms stay, and the network is rebuilt with a
 # quarter or an eighth of its hidden width. The widths are chosen before, not by the data. The large network trains for
 # three epochs (`labkit.training.train`: AdamW, one-cycle). *Fine-tune*: the kept weights, two more epochs. *Scratch-E*
-# and *Scratch-B*: new random values. Live: one width, two seeds.
+# and *Scratch-B*: new random values.
 
 # %% tags=["experiment"]
 EPOCHS, TUNE, PEAK = 3, 2, 0.002
-WIDTHS = {"1/4": (75, 25), "1/8": (38, 12)} if FULL else {"1/4": (75, 25)}
+WIDTHS = {"1/4": (75, 25), "1/8": (38, 12)}
 WAYS = {"fine-tune": "blue", "Scratch-E": "orange", "Scratch-B": "vermilion"}
 
 
