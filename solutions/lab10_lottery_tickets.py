@@ -211,23 +211,23 @@ def supermask_accuracy(
 
     Source: the supermasks of Zhou et al. (2019), section 5, arXiv:1905.01067.
     """
-    parameters = dict(model.named_parameters())
+    own = dict(model.named_parameters())
     for name, mask in masks.items():
-        if name not in parameters:
+        if name not in own:
             raise ValueError(f"there is a mask for {name}, but no such parameter")
-        if mask.shape != parameters[name].shape:
+        if mask.shape != own[name].shape:
             raise ValueError(f"the mask of {name} has shape {list(mask.shape)}")
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"there are {len(images)} images and {len(labels)} labels")
-    masked = {name: parameters[name].detach().masked_fill(~mask, 0) for name, mask in masks.items()}
-    modes = [(module, module.training) for module in model.modules()]
+    masked = {name: own[name].detach().masked_fill(~mask, 0) for name, mask in masks.items()}
+    was_training = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.no_grad():
             logits = torch.func.functional_call(model, masked, (images,))  # N, classes
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, was in was_training.items():
+            module.training = was
     return (logits.argmax(dim=1) == labels).sum().item() / len(labels)
 
 
