@@ -367,8 +367,8 @@ for r in SHOWN:
 # - With *new values* under the same mask it is lower at every sparsity, and the gap grows with the sparsity. So the
 #   values matter.
 # - With *shuffled positions* it is lower again, although each layer keeps its number of weights. So the places matter.
-# - Under a shuffled mask the *old values* are worth nothing: the two lowest curves lie within their spread of each
-#   other. The values are lucky only at the places that the mask has chosen.
+# - Under a shuffled mask the *old values* are worth no more than new ones: the two lowest curves lie within their
+#   spread of each other. The values are lucky only at the places that the mask has chosen.
 #
 # Now the honest part. The mask cost **five whole trainings**, and it has seen every training image five times. The
 # ticket was not drawn; it was computed. And 200 steps leave the whole network unfinished, which flatters anything that
@@ -877,7 +877,7 @@ for width in WIDTHS:
 # %% [markdown]
 # **What we saw.** With the same number of epochs the small network from scratch is as good as the fine-tuned one (a
 # quarter of the width: within the spread) or better (an eighth). With the same *budget* it is better by far, and better
-# than the large network. So here the inherited weights of the pruned network are worth nothing, and the
+# than the large network. So here the inherited weights of the pruned network bring nothing, and the
 # counter-evidence of Liu et al. shows plainly.
 #
 # Be fair to both sides. Our large network is far from finished after three epochs, so a budget for many small epochs is
@@ -926,8 +926,8 @@ for name, values in tested.items():
 # %% [markdown] tags=["written"] points=3 grade_id="what_a_ticket_is_worth"
 # **Model answer.** (a) The search took five trainings of the whole network (or of ever sparser ones at the same cost
 # with dense kernels), and then one more. The ticket is known only afterwards, so nothing was saved in training; at most
-# in use, and only with a format or hardware that gains from single zeros. A whole network trained for a part of those
-# steps is better than ours after 200.
+# in use, and only with a format or hardware that gains from single zeros. The whole network, trained for half of
+# those steps, is better than the ticket after 200.
 #
 # (b) The same mask with new random values: lower, so the values matter. The shuffled mask with the same number of
 # weights in each layer: lower again, and then old values do not help, so the places matter, and the values only
@@ -1026,8 +1026,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # %% [markdown]
 # ## What to take with you
 #
-# - **A ticket is a mask and a start, together.** Old values under a shuffled mask are worth nothing, and new values
-#   under the mask cost accuracy. Never believe one without its controls.
+# - **A ticket is a mask and a start, together.** Old values under a shuffled mask are worth no more than new ones,
+#   and new values under the mask cost accuracy. Never believe one without its controls.
 # - **It is found by training.** The search costs as many trainings as it has rounds. It tells us that a sparse network
 #   *can* be trained; it does not make training cheaper.
 # - **Keep what grew.** A high score means keep. Criteria that look at the end of training win; those that keep small
