@@ -9,6 +9,7 @@
 | `labkit.cost` | parameters and multiply-adds |
 | `labkit.timing` | one protocol for every wall-clock time |
 | `labkit.plots` | one look for every figure |
+| `labkit.recorded` | the numbers that a lab's long run has recorded |
 | `labkit.grids` | the weight or the mask of a convolution, drawn as a grid of kernels |
 | `labkit.sparse_products` | one weight in every format that PyTorch multiplies, with random valid zeros |
 | `labkit.gpu_speedup` | `python -m labkit.gpu_speedup --out FILE` records the speed of these formats on a machine |
