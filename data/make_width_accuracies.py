@@ -1,0 +1,92 @@
+"""Record how accurate the CNN is at every width vector of a grid, before and after fine-tuning, for lab 11.
+
+    python data/make_width_accuracies.py
+
+Writes data/results/width_accuracies.json. It takes about half an hour on one core; --workers shares the vectors out. The
+test images are read to report, and nothing is chosen here. On one machine with one version of PyTorch the same numbers
+come out every time; another processor rounds differently, and training makes that visible.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from labkit.checkpoints import SEEDS, load_checkpoint
+from labkit.data_folder import record_checksums
+from labkit.datasets import load_fashion_mnist
+from labkit.training import accuracy, train
+from labkit.widths import FILE, FULL, cnn_macs, narrow
+from solutions.lab11_automatic import adapt_batchnorm
+
+LEVELS = tuple(tuple(full * eighths // 8 for eighths in range(2, 9)) for full in FULL)
+LEAST, MOST = 0.35, 0.405  # of the MACs of the whole network; five eighths everywhere are 40.4%
+ADAPT_BATCHES, ADAPT_SIZE = 5, 200  # training images that renew the BatchNorm statistics
+STEPS, RATE, TRAIN_IMAGES = 47, 1e-3, 6000  # of the fine-tuning
+COLUMNS = [
+    "pruned_first", "pruned_second", "adapted_first", "adapted_second", "tuned_first", "tuned_second", "tuned_test",
+]  # fmt: skip
+
+
+def measure(widths: tuple[int, ...]) -> dict[str, object]:
+    """Evaluate one width vector on every checkpoint: one entry of the table."""
+    torch.set_num_threads(1)
+    images, labels = load_fashion_mnist("train")
+    images, labels = images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES]
+    validation, test = load_fashion_mnist("validation"), load_fashion_mnist("test")
+    halves = {"first": slice(0, 1000), "second": slice(1000, 2000)}
+    row = {"widths": list(widths), "macs": cnn_macs(widths)} | {name: [] for name in COLUMNS}
+    for seed in SEEDS:
+        model = narrow(load_checkpoint("cnn", seed), widths).to(memory_format=torch.channels_last)
+
+        def read(stage, model=model):
+            for half, part in halves.items():
+                row[f"{stage}_{half}"].append(accuracy(model, *(tensor[part] for tensor in validation)))
+
+        read("pruned")
+        adapt_batchnorm(model, list(images[: ADAPT_BATCHES * ADAPT_SIZE].split(ADAPT_SIZE)))
+        read("adapted")
+        train(model, images, labels, lr=RATE, steps=STEPS, seed=seed, progress=False)
+        read("tuned")
+        row["tuned_test"].append(accuracy(model, *test))
+    return row
+
+
+def vectors() -> list[tuple[int, ...]]:
+    """Every width vector of the grid in the window of MACs, in lexicographic order."""
+    whole = cnn_macs(FULL)
+    return [w for w in itertools.product(*LEVELS) if LEAST * whole <= cnn_macs(w) <= MOST * whole]
+
+
+def main() -> None:
+    """Measure every vector and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the vectors")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="the data folder")
+    arguments = parser.parse_args()
+    grid, whole = vectors(), cnn_macs(FULL)
+    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+        rows = list(tqdm(pool.imap(measure, grid), total=len(grid), desc="width vectors"))
+    record = {
+        "made_by": "python data/make_width_accuracies.py",
+        "unit": "accuracies are fractions of images, one for each checkpoint (seeds 0, 1, 2); macs for one image",
+        "images": {"adapt": ADAPT_BATCHES * ADAPT_SIZE, "tune": TRAIN_IMAGES, "half": 1000, "test": 4000},
+        "fine_tuning": {"steps": STEPS, "lr": RATE, "batch_size": 128},
+        "torch": torch.__version__,
+        "levels": LEVELS,
+        "window": [-int(-LEAST * whole // 1), int(MOST * whole)],
+        "columns": COLUMNS,
+        "vectors": rows,
+    }
+    lines = json.dumps(record | {"vectors": None}, indent=2).rsplit("null", 1)
+    body = "[\n    " + ",\n    ".join(map(json.dumps, rows)) + "\n  ]"
+    (arguments.out / FILE).write_text(body.join(lines) + "\n", encoding="utf-8")
+    record_checksums(arguments.out, [FILE])
+
+
+if __name__ == "__main__":
+    main()
