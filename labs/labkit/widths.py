@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from labkit.checkpoints import SEEDS
 from labkit.data_folder import verified
 from labkit.models import CNN
 
@@ -88,7 +89,7 @@ class WidthTable:
         widths: every width vector of the grid in the window.
         accuracy: name to float64 tensor [vectors, checkpoints]. "pruned" and "adapted" are read before any training,
             without and with BatchNorm statistics adapted, and "tuned" after fine-tuning; "_first" and "_second" are the
-            halves of the validation images, "_test" the test images.
+            halves of the validation images, "_test" the test images. NaN where a vector was not fine-tuned.
     """
 
     levels: tuple[tuple[int, ...], ...]
@@ -105,7 +106,8 @@ def load_width_table() -> WidthTable:
         RuntimeError: the file is damaged.
     """
     record = json.loads(verified(FILE).read_text(encoding="utf-8"))
-    rows = {name: [row[name] for row in record["vectors"]] for name in record["columns"]}
+    missing = [float("nan")] * len(SEEDS)
+    rows = {name: [row.get(name, missing) for row in record["vectors"]] for name in record["columns"]}
     return WidthTable(
         levels=tuple(map(tuple, record["levels"])),
         window=tuple(record["window"]),
