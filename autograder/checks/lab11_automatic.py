@@ -90,6 +90,7 @@ def exactly_the_budget(lab, rng):
         "everything": lab.uniform_widths(full, macs, macs(full), 8),
         "more than everything": lab.uniform_widths(full, macs, 10 * macs(full), 8),
         "one layer, one step": lab.uniform_widths([7], lambda widths: 2 * widths[0], 14, 1),
+        "type": type(lab.uniform_widths(full, macs, cost, 8)).__name__,
     }
 
 
@@ -144,6 +145,7 @@ def well_drawn(answer, rng):
             len(w) == 3 and all(x in level for x, level in zip(w, levels)) for w in answer
         ),
         "within the window": all(len(w) == 3 and window[0] <= macs(tuple(w)) <= window[1] for w in answer),
+        "last levels too": any(w[-1:] == (levels[-1][-1],) or w[:1] == (levels[0][-1],) for w in answer),
         "every vector as often": len(answer) == DRAWS and not far(counts, len(allowed), len(allowed), DRAWS),
     }
 
@@ -262,7 +264,9 @@ def the_average_of_the_batches(lab, rng):
         model = network(rng).eval()
         lab.adapt_batchnorm(model, some_batches(rng, sizes))
         results[f"batches of {sizes}"] = statistics(model)
-    return results
+    nested = nn.Sequential(nn.Identity(), nn.Sequential(network(rng)))
+    lab.adapt_batchnorm(nested, some_batches(rng))
+    return results | {"deeper inside": statistics(nested)}
 
 
 @check("adapt_batchnorm", tolerance=ROUNDING)
@@ -292,7 +296,7 @@ def everything_else_is_as_before(lab, rng):
     model.eval()
     lab.adapt_batchnorm(model, some_batches(rng))
     return {
-        "returned": returned,
+        "returns nothing": returned is None,
         "mixed": mixed,
         "evaluation": [module.training for module in model.modules()],
         "parameters": [parameter.detach() for parameter in model.parameters()],
@@ -482,6 +486,7 @@ def crossed(answer, rng):
     counts = Counter(tuple(child) for child in mine)
     return {
         "widths of the two parents": len(mine) == CHILDREN,
+        "every mixture occurs": len(counts) == 16,
         "each layer by itself, from either": not far(counts, 16, 16, CHILDREN),
         "tuples of whole numbers": all(
             isinstance(c, tuple) and all(type(x) is int for x in c) for c in answer
@@ -553,22 +558,30 @@ def tight(rng):
 
 
 def in_the_window(answer, rng):
-    levels, macs, window, population = tight(rng)
-    return {
-        "all in the window": all(window[0] <= macs(tuple(child)) <= window[1] for child in answer),
-        "levels": all(len(c) == 3 and all(x in level for x, level in zip(c, levels)) for c in answer),
-        "number": len(answer),
-        "not only copies": len(set(answer)) > 4,
-    }
+    levels, macs, window, _ = tight(rng)
+    found = {}
+    for name, children in answer.items():
+        costs = [macs(tuple(child)) for child in children]
+        found[name] = {
+            "none below the least": min(costs) >= window[0],
+            "none above the most": max(costs) <= window[1],
+            "levels": all(len(c) == 3 and all(x in layer for x, layer in zip(c, levels)) for c in children),
+            "number": len(children),
+            "not only copies": len(set(children)) > 4,
+        }
+    return found
 
 
 @check("evolve", tolerance=exact, weight=2, measure=in_the_window)
 def children_keep_the_budget(lab, rng):
-    """Every child is in the window, its ends included; one that is not is thrown away."""
+    """Every child is in the window, its ends included, after crossing and after mutation; others are thrown away."""
     levels, macs, window, vectors = tight(rng)
-    population = [vectors[place % len(vectors)] for place in range(60)]
-    fitness = torch.rand(60, generator=rng).tolist()
-    return lab.evolve(population, fitness, levels, macs, window, 30, 3, 0.5, generator_of(rng))
+    population = [vectors[place % len(vectors)] for place in range(300)]
+    fitness = torch.rand(300, generator=rng).tolist()
+    return {
+        name: lab.evolve(population, fitness, levels, macs, window, 150, 3, rate, generator_of(rng))
+        for name, rate in (("crossing alone", 0.0), ("mutating", 0.5))
+    }
 
 
 def same_generation(answer, rng):

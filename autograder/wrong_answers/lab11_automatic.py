@@ -299,22 +299,6 @@ def sample_tensors(levels, macs, window, generator, tries):
     raise ValueError("nothing in the window")
 
 
-@wrong(
-    "sample_widths", "You prefer wide layers: the levels of a layer are not drawn with the same probability."
-)
-def sample_prefers_wide(levels, macs, window, generator, tries):
-    if not levels or any(len(layer) == 0 for layer in levels) or window[0] > window[1] or tries < 1:
-        raise ValueError("input")
-    for _ in range(tries):
-        widths = tuple(
-            int(sorted(layer)[int(torch.randint(len(layer), (2,), generator=generator).max())])
-            for layer in levels
-        )
-        if window[0] <= macs(widths) <= window[1]:
-            return widths
-    raise ValueError("nothing in the window")
-
-
 @wrong("sample_widths", "Input that makes no sense, or a window that nothing meets, raises no ValueError.")
 def sample_unchecked(levels, macs, window, generator, tries):
     widths = tuple(layer[0] for layer in levels if layer)
@@ -881,7 +865,6 @@ def adapt_by_hooks(model, batches):
         axes = [axis for axis in range(inputs[0].dim()) if axis != 1]
         found[module].append((inputs[0].mean(dim=axes), inputs[0].var(dim=axes, unbiased=True)))
 
-    old = {layer: [b.clone() for b in layer.buffers()] for layer in layers}
     handles = [layer.register_forward_pre_hook(note) for layer in layers]
     try:
         model.eval()
@@ -963,8 +946,7 @@ def rank_dense(first, second):
         raise ValueError("all equal")
     ranks = []
     for values in (first, second):
-        _, inverse, counts = values.detach().unique(return_inverse=True, return_counts=True)
-        ends = counts.cumsum(0).double()
+        _, inverse = values.detach().unique(return_inverse=True)
         ranks.append(inverse.double())
     return float(torch.corrcoef(torch.stack(ranks))[0, 1])
 
@@ -1287,9 +1269,8 @@ def evolve_copies(population, fitness, levels, macs, window, parents, elites, ra
     ranked = [population[i] for i in order]
     new = ranked[:elites]
     while len(new) < size:
-        i, j = torch.randperm(parents, generator=generator)[:2].tolist()
-        a, b = ranked[i], ranked[j]
-        child = list(a)
+        i = int(torch.randint(parents, (1,), generator=generator))
+        child = list(ranked[i])
         for at, choices in enumerate(levels):
             if torch.rand(1, generator=generator) < rate:
                 child[at] = choices[int(torch.randint(len(choices), (1,), generator=generator))]
