@@ -567,7 +567,7 @@ def in_the_window(answer, rng):
             "none above the most": max(costs) <= window[1],
             "levels": all(len(c) == 3 and all(x in layer for x, layer in zip(c, levels)) for c in children),
             "number": len(children),
-            "not only copies": len(set(children)) > 4,
+            "not only copies": name == "crossing alone" or len(set(children)) > 4,
         }
     return found
 

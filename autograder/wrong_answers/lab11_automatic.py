@@ -223,26 +223,6 @@ def sample_reseeds(levels, macs, window, generator, tries):
     raise ValueError("nothing in the window")
 
 
-@wrong(
-    "sample_widths",
-    "You repair a draw that misses the window, layer by layer: some networks then come more often than others.",
-)
-def sample_repairs(levels, macs, window, generator, tries):
-    if not levels or any(len(layer) == 0 for layer in levels) or window[0] > window[1] or tries < 1:
-        raise ValueError("input")
-    for _ in range(tries):
-        places = [int(torch.randint(len(layer), (1,), generator=generator)) for layer in levels]
-        ascending = [sorted(layer) for layer in levels]
-        for _ in range(12):
-            widths = tuple(int(layer[place]) for layer, place in zip(ascending, places))
-            if window[0] <= macs(widths) <= window[1]:
-                return widths
-            at = int(torch.randint(len(levels), (1,), generator=generator))
-            step = -1 if macs(widths) > window[1] else 1
-            places[at] = min(len(levels[at]) - 1, max(0, places[at] + step))
-    raise ValueError("nothing in the window")
-
-
 @wrong("sample_widths", "The last level of a layer is never drawn.")
 def sample_never_last(levels, macs, window, generator, tries):
     if not levels or any(len(layer) == 0 for layer in levels) or window[0] > window[1] or tries < 1:
