@@ -66,7 +66,7 @@ use_style()
 #
 # **Recorded results.** Fine-tuning a hundred networks does not fit into a minute. So the course ships a table: each width in
 # eighths of the full one, from two to eight eighths, and of these vectors all those with 37.5% to 40.5% of the MACs. For every one
-# of them the accuracy was read before any training, and 41 of them were fine-tuned. The script `data/make_width_accuracies.py`
+# of them the accuracy was read before any training. Forty of them, drawn at random, were fine-tuned; the uniform one is among them. The script `data/make_width_accuracies.py`
 # in the course's repository makes it again. A search below *looks up* its evaluations in this table. Nothing else about it is
 # different from a search that computes them. Some lines of the table are computed again here, so that you can compare.
 #
@@ -370,13 +370,12 @@ print("rank_correlation: the visible checks pass")
 # %% [markdown]
 # ### Experiment: can the quick judgement be trusted?
 #
-# The 41 width vectors that were fine-tuned (47 steps of 128 images): 40 drawn at random, and the uniform one. Quick judgements come from the
-# first half of the validation images, the final accuracy from the second, so that the same images cannot flatter both. As
+# The forty width vectors that were fine-tuned (47 steps of 128 images). Quick judgements come from the first half of the validation images, the final accuracy from the second, so that the same images cannot flatter both. As
 # rivals, two numbers that need no image at all: the MACs and the number of parameters.
 
 # %% tags=["experiment"]
 tuned_rows = np.flatnonzero(~np.isnan(recorded["tuned_second"][:, 0].numpy()))
-final = recorded["tuned_second"][tuned_rows]  # 41, 3
+final = recorded["tuned_second"][tuned_rows]  # 40, 3
 sizes = torch.tensor([count_parameters(narrow(networks[0], table.widths[row])) for row in tuned_rows])
 judges = {
     "pruned": recorded["pruned_first"][tuned_rows],
@@ -395,12 +394,12 @@ for ax, (name, title) in zip(axes, {"pruned": "statistics of the whole network",
                title=f"{title}: rank correlation {np.mean(agreement[name]):.2f}")
 axes[0].legend(loc="lower right")
 axes[1].set_ylabel("")
-show(fig, alt="Accuracy after fine-tuning against accuracy before, for 41 networks and three checkpoints. With the old statistics the points scatter "
+show(fig, alt="Accuracy after fine-tuning against accuracy before, for 40 networks and three checkpoints. With the old statistics the points scatter "
      "widely; with adapted statistics they follow a rising band more closely.")
 print("rank correlation with the accuracy after fine-tuning, mean and spread over the three checkpoints:")
 for name, values in agreement.items():
     print(f"  {name:11} {np.mean(values):5.2f} ± {np.std(values, ddof=1):.2f}   " + "  ".join(f"{value:.2f}" for value in values))
-print(f"after fine-tuning the 41 networks lie between {100 * final.mean(1).min():.1f} and {100 * final.mean(1).max():.1f} %")
+print(f"after fine-tuning the {len(final)} networks lie between {100 * final.mean(1).min():.1f} and {100 * final.mean(1).max():.1f} %")
 
 # %% [markdown]
 # **What we saw.** Compare the rows. The row *tuned* is the ceiling: the same networks after fine-tuning, read on the other half of the
