@@ -306,7 +306,7 @@ def test_the_mean_step_is_the_gradient_of_the_expected_reward(with_window):
     expected.backward()
     p, mean = chances(logits), torch.zeros_like(logits)
     for place in torch.nonzero(inside).flatten().tolist():
-        new, _ = reinforce_step(logits, every[[place]], rewards[[place]], float(expected), 1.0, 0.5)
+        new, _ = reinforce_step(logits, every[[place]], rewards[[place]], expected.item(), 1.0, 0.5)
         mean += p[place] * (new - logits)
     assert torch.allclose(mean, leaf.grad)
 
