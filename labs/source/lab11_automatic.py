@@ -40,6 +40,7 @@
 
 # %% tags=["setup"]
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
@@ -96,7 +97,7 @@ def in_percent(values):
 
 
 print(f"the whole network: widths {FULL}, {cnn_macs(FULL):,} MACs")
-print(f"the window: {table.window[0]:,} to {table.window[1]:,} MACs; {len(table.widths)} of {np.prod([len(l) for l in table.levels]):,} vectors are in it")
+print(f"the window: {table.window[0]:,} to {table.window[1]:,} MACs; {len(table.widths)} of {np.prod([len(layer) for layer in table.levels]):,} vectors are in it")
 
 # %% [markdown]
 # ## Part 1 · Networks of the same cost
@@ -125,21 +126,16 @@ print(f"the window: {table.window[0]:,} to {table.window[1]:,} MACs; {len(table.
 from solutions.lab11_automatic import uniform_widths
 
 # %% tags=["visible-check"]
-def area(widths):
-    """MACs of two small layers."""
-    return widths[0] * widths[1]
-
-
-result = uniform_widths((8, 2), area, 12, 4)
+result = uniform_widths((8, 2), math.prod, 12, 4)  # the MACs of two layers are the product of their widths here
 assert result == (6, 2) and isinstance(result, tuple), (
     f"You returned {result!r}; with 12 MACs the ratio 3/4 fits exactly: (6, 2), a tuple.\n"
     "Is it (4, 1)? Then a network that needs exactly the budget was refused. Is it (2, 1)? Then you stopped at the smallest."
 )
-assert uniform_widths((8, 2), area, 3, 4) == (2, 1), (
-    f"You returned {uniform_widths((8, 2), area, 3, 4)!r}; with 3 MACs only the ratio 1/4 fits, and each layer keeps at least 1: (2, 1)."
+assert uniform_widths((8, 2), math.prod, 3, 4) == (2, 1), (
+    f"You returned {uniform_widths((8, 2), math.prod, 3, 4)!r}; with 3 MACs only the ratio 1/4 fits, and each layer keeps at least 1: (2, 1)."
 )
 try:
-    uniform_widths((8, 2), area, 1, 4)
+    uniform_widths((8, 2), math.prod, 1, 4)
 except ValueError:
     pass
 else:
@@ -175,20 +171,20 @@ from solutions.lab11_automatic import sample_widths
 
 # %% tags=["visible-check"]
 generator = torch.Generator().manual_seed(0)
-draws = [sample_widths([[1, 2, 3], [1, 2, 3]], area, (3, 4), generator, 1000) for _ in range(300)]
+draws = [sample_widths([[1, 2, 3], [1, 2, 3]], math.prod, (3, 4), generator, 1000) for _ in range(300)]
 assert all(isinstance(widths, tuple) and len(widths) == 2 for widths in draws), f"You returned {draws[0]!r}: return a tuple, one width for each layer."
-assert all(3 <= area(widths) <= 4 for widths in draws), f"{next(w for w in draws if not 3 <= area(w) <= 4)} is outside the window from 3 to 4 MACs."
+assert all(3 <= math.prod(widths) <= 4 for widths in draws), f"{next(w for w in draws if not 3 <= math.prod(w) <= 4)} is outside the window from 3 to 4 MACs."
 counts = {widths: draws.count(widths) for widths in ((1, 3), (2, 2), (3, 1))}
 assert min(counts.values()) > 60, (
     f"In 300 draws the three vectors of the window came {counts} times; each should come about 100 times.\n"
     "Are some missing? Then perhaps the ends of the window are excluded, or all the layers share one ratio."
 )
 again = torch.Generator().manual_seed(0)
-assert draws[:5] == [sample_widths([[1, 2, 3], [1, 2, 3]], area, (3, 4), again, 1000) for _ in range(5)], (
+assert draws[:5] == [sample_widths([[1, 2, 3], [1, 2, 3]], math.prod, (3, 4), again, 1000) for _ in range(5)], (
     "The same state of the generator gave other widths: all randomness must come from the generator."
 )
 try:
-    sample_widths([[1, 2, 3], [1, 2, 3]], area, (7, 8), generator, 100)
+    sample_widths([[1, 2, 3], [1, 2, 3]], math.prod, (7, 8), generator, 100)
 except ValueError:
     pass
 else:
@@ -432,7 +428,7 @@ population = [(2, 8), (3, 4), (6, 4), (4, 4)]
 fitness = [0.9, 0.1, 0.8, 0.2]
 generator = torch.Generator().manual_seed(0)
 levels = [[2, 3, 4, 6], [2, 4, 8]]
-generations = [evolve(population, fitness, levels, area, (0, 100), 2, 1, 0.0, generator) for _ in range(60)]
+generations = [evolve(population, fitness, levels, math.prod, (0, 100), 2, 1, 0.0, generator) for _ in range(60)]
 assert all(len(new) == 4 for new in generations), f"The new population has {len(generations[0])} vectors; the old one had 4."
 assert all(new[0] == (2, 8) for new in generations), (
     f"The first vector is {generations[0][0]}; the elite, the fittest vector (2, 8), comes first, unchanged."
@@ -442,11 +438,11 @@ assert children == {(2, 8), (2, 4), (6, 8), (6, 4)}, (
     f"Without mutation the children are {sorted(children)}; the two fittest, (2, 8) and (6, 4), can have (2, 4), (2, 8), (6, 4) and (6, 8).\n"
     "Are there only two kinds? Then nothing was crossed. Are there others? Then less fit vectors had children."
 )
-narrower = [evolve(population, fitness, levels, area, (10, 30), 4, 0, 0.5, generator) for _ in range(60)]
-assert all(10 <= area(child) <= 30 for new in narrower for child in new), "A child is outside the window from 10 to 30 MACs."
+narrower = [evolve(population, fitness, levels, math.prod, (10, 30), 4, 0, 0.5, generator) for _ in range(60)]
+assert all(10 <= math.prod(child) <= 30 for new in narrower for child in new), "A child is outside the window from 10 to 30 MACs."
 assert population == [(2, 8), (3, 4), (6, 4), (4, 4)], "The population that was given is changed."
 try:
-    evolve(population, fitness, levels, area, (0, 100), 1, 1, 0.5, generator)
+    evolve(population, fitness, levels, math.prod, (0, 100), 1, 1, 0.5, generator)
 except ValueError:
     pass
 else:
@@ -532,7 +528,7 @@ def evolution(reward, generator):
         pool = sorted(dict.fromkeys(asked), key=reward, reverse=True)[:4]
         fillers = pool + [pool[-1]] * (16 - len(pool))  # sixteen places: four pass, twelve are children
         fitness = [reward(w) if place < len(pool) else -1.0 for place, w in enumerate(fillers)]
-        asked += evolve(fillers, fitness, table.levels, cnn_macs, table.window, len(pool), 4, 0.25, generator)[4:]
+        asked += evolve(fillers, fitness, table.levels, cnn_macs, table.window, len(pool), 4, 0.4, generator)[4:]
     return asked[:EVALUATIONS]
 
 
@@ -675,7 +671,7 @@ print(f"one random network varies by ± {100 * spread_of_random:.1f} points; the
 # the pruned network. What is wrong, and how would you find the true value? (c) Which baselines must a new search method
 # beat, and how do you make the comparison fair?
 
-# %% tags=["written"] points=3 grade_id="who_chooses"
+# %% [markdown] tags=["written"] points=3 grade_id="who_chooses"
 # **Model answer.** (a) Right after the cut the BatchNorm statistics are those of the whole network, so the accuracy says more about how badly they fit
 # than about the network. Compute them anew from a few batches of training images, without labels; it costs some forward passes, no training. In our table the rank
 # correlation with the accuracy after fine-tuning was then higher. Check it on a few dozen fine-tuned networks, since it depends on
