@@ -626,10 +626,11 @@ for name in names:
           f"lost, checkpoint by checkpoint: {100 * lost[name].mean():4.1f} ± {100 * lost[name].std(ddof=1):.1f}")
 
 # %% [markdown]
-# **What we saw.** Where the blue bar is lower than the orange one, a part of the lead was luck. The last column says how much. The uniform network was not
-# chosen by these images, so its two bars differ only by chance: that is the yardstick. Most of the lead is real here, since the networks
-# differ by far more than 1,000 images can err. The closer the candidates, the larger the part of luck. And the reward is an accuracy before
-# fine-tuning: it says nothing about the number that will be reported in the end.
+# **What we saw.** Each winner loses on other images on average, and the network with the best reward of all loses most: this is what the curse says. But
+# look at the uniform network. It was not chosen by these images, and its spread from half to half is as large. With three checkpoints a
+# loss of about a point cannot be told from chance. Most of the lead is real here, since the networks of the window differ by far more than 1,000
+# images can err. The closer the candidates and the more of them, the larger the part of luck. And the reward is an accuracy before
+# fine-tuning: it is not the number that will be reported in the end.
 #
 # ## Part 4 · The test images
 #
