@@ -158,22 +158,31 @@ def every_network_as_often(lab, rng):
     return [lab.sample_widths(levels, macs, window, generator, 5000) for _ in range(DRAWS)]
 
 
+def two_ends(rng):
+    """A space, its smallest and its largest network: each is the only one with its multiply-adds."""
+    levels, macs, _ = small_space(rng)
+    levels = [sorted(layer) for layer in levels]
+    return (
+        levels,
+        macs,
+        {"least": macs([layer[0] for layer in levels]), "most": macs([layer[-1] for layer in levels])},
+    )
+
+
 def at_the_ends(answer, rng):
-    levels, macs, window = small_space(rng)
+    _, macs, ends = two_ends(rng)
     return {
-        end: isinstance(answer.get(end), tuple) and macs(answer[end]) == value
-        for end, value in (("least", window[0]), ("most", window[1]))
+        end: isinstance(answer.get(end), tuple) and macs(answer[end]) == cost for end, cost in ends.items()
     }
 
 
 @check("sample_widths", tolerance=exact, measure=at_the_ends)
 def both_ends_are_allowed(lab, rng):
     """A network with exactly the least or exactly the most multiply-adds is in the window."""
-    levels, macs, window = small_space(rng)
+    levels, macs, ends = two_ends(rng)
     generator = generator_of(rng)
     return {
-        "least": lab.sample_widths(levels, macs, (window[0], window[0]), generator, 20_000),
-        "most": lab.sample_widths(levels, macs, (window[1], window[1]), generator, 20_000),
+        end: lab.sample_widths(levels, macs, (cost, cost), generator, 20_000) for end, cost in ends.items()
     }
 
 
@@ -407,6 +416,7 @@ def with_ties(lab, rng):
         "in the second": lab.rank_correlation(x, grades),
         "in both": lab.rank_correlation(grades, scores),
         "with itself": lab.rank_correlation(grades, grades),
+        "reversed": lab.rank_correlation(grades, -grades),
         "two values": lab.rank_correlation((grades > 1).long(), (scores > 6).long()),
     }
 
