@@ -7,6 +7,7 @@
 | `labkit.checkpoints` | trained weights of both, three seeds each |
 | `labkit.training` | `accuracy` and `train` |
 | `labkit.cost` | parameters and multiply-adds |
+| `labkit.widths` | the CNN at other widths, and a recorded table of their accuracies |
 | `labkit.timing` | one protocol for every wall-clock time |
 | `labkit.plots` | one look for every figure |
 | `labkit.recorded` | the numbers that a lab's long run has recorded |
