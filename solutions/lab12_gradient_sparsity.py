@@ -64,9 +64,8 @@ def topk_sparsify(gradient: torch.Tensor, sparsity: float) -> tuple[torch.Tensor
     size, out = flat.abs(), round(sparsity * flat.numel())
     keep = torch.ones_like(size, dtype=torch.bool)  # n
     if out > 0:
-        limit = size.kthvalue(
-            out
-        ).values  # the largest magnitude that is left out; much faster than sorting all of them
+        # The largest magnitude that is left out: kthvalue is much faster than sorting all of them.
+        limit = size.kthvalue(out).values
         keep = size > limit
         equal = (size == limit).nonzero().flatten()
         keep[equal[out - int((size < limit).sum()) :]] = True  # of equal ones the highest positions stay
@@ -245,9 +244,8 @@ def sparse_allreduce(messages: list[tuple[torch.Tensor, torch.Tensor]], n: int) 
     values = messages[0][1]
     total = torch.zeros(n, dtype=values.dtype, device=values.device)
     for indices, values in messages:
-        total.index_add_(
-            0, indices.long(), values.detach()
-        )  # unlike total[indices] += values, it adds every duplicate
+        # Unlike total[indices] += values, index_add_ adds every duplicate.
+        total.index_add_(0, indices.long(), values.detach())
     return total
 
 

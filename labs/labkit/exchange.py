@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-_BYTES_SENT = (
-    200  # where struct tcp_info of linux/tcp.h holds tcpi_bytes_sent, a 64-bit number (Linux 4.19 and later)
-)
+# Where struct tcp_info of linux/tcp.h holds tcpi_bytes_sent, a 64-bit number (Linux 4.19 and later).
+_BYTES_SENT = 200
 
 
 class Exchange:
