@@ -24,9 +24,9 @@ def answer(results: dict) -> Figure:
             bars[f"energy, {name.upper()}, {images}"] = (saved, "orange", "..")
     for label, (saved, colour, hatch) in bars.items():
         drawn = ax.barh(label, 100 * saved, color=COLOURS[colour], hatch=hatch, edgecolor="white")
-        ax.bar_label(drawn, fmt="%.0f%%", padding=4)
+        ax.bar_label(drawn, fmt="%.1f%%", padding=4)
     ax.invert_yaxis()
-    ax.set_xlim(0, 108)
+    ax.set_xlim(0, 112)
     ax.set_xticks(range(0, 101, 25))
     ax.set_axisbelow(True)
     ax.grid(axis="y", visible=False)
@@ -56,7 +56,7 @@ def storage(results: dict) -> Figure:
 
 
 def pooling(results: dict) -> Figure:
-    """Zeros after ReLU, after the max-pooling behind it, and after max-pooling of shuffled activations."""
+    """Zeros after ReLU, after the max-pooling that follows, and after max-pooling of shuffled activations."""
     fig, ax = plt.subplots()
     kinds = {
         "relu": ("after ReLU", "blue", ""),

@@ -47,9 +47,8 @@ def threshold(results: dict) -> Figure:
         (False, "orange", "//", "removed by rank"),
     ):
         places = torch.nonzero(mask == keep).flatten().tolist()
-        ax.barh(
-            places, weight[places].abs(), color=COLOURS[colour], hatch=hatch, edgecolor="white", label=label
-        )
+        sizes = weight[places].abs().tolist()
+        ax.barh(places, sizes, color=COLOURS[colour], hatch=hatch, edgecolor="white", label=label)
     for value, style in ((0.10, "--"), (0.13, ":")):
         ax.axvline(value, color="black", linestyle=style, label=f"threshold {value:.2f}")
     ax.set_yticks(range(6), [f"$w_{place + 1} = {value:.2f}$" for place, value in enumerate(weight.tolist())])
@@ -76,4 +75,32 @@ def sensitivity(results: dict) -> Figure:
         ax.legend(loc="lower left", title=name.upper())
     axes[0].set_xlabel("")
     axes[0].set_title("The most sensitive layer: first in the CNN, last in the MLP", loc="left")
+    return fig
+
+
+def scan(results: dict) -> Figure:
+    """Test accuracy of three ways to share one total sparsity out: a line for each seed."""
+    ways = {"uniform": ("o", "blue"), "scan": ("s", "vermilion"), "global": ("^", "green")}
+    fig, axes = plt.subplots(2, 1, sharex=True, figsize=(7, 6.6))
+    for ax, name in zip(axes, ("cnn", "mlp"), strict=True):
+        chosen = results[name]["chosen"]
+        for group, tolerance in enumerate(chosen):
+            places = [group + 0.25 * shift for shift in (-1, 0, 1)]
+            runs = _percent([chosen[tolerance]["test"][way] for way in ways])
+            for run in runs:
+                ax.plot(places, run, color="grey", linewidth=1, zorder=1)
+            for place, (way, (marker, colour)), values in zip(places, ways.items(), zip(*runs), strict=True):
+                look = {"color": COLOURS[colour], "label": None if group else way, "zorder": 2}
+                ax.plot([place] * len(values), values, marker, markersize=8, **look)
+        ax.axhline(100 * results[name]["dense_test"]["mean"], color="grey", linestyle=":", label="not pruned")
+        ax.grid(axis="x", visible=False)
+        label_axes(ax, x="tolerance of the scan", x_unit="points", y="test accuracy", y_unit="%")
+        ax.set_xticks(range(len(chosen)), list(chosen))
+        ax.legend(loc="upper center", title=name.upper(), ncols=4)
+    axes[0].set_ylim(0, 140)
+    axes[0].set_yticks(range(0, 101, 25))
+    axes[1].set_ylim(60, 99)
+    axes[1].set_yticks(range(60, 91, 10))
+    axes[0].set_xlabel("")
+    axes[0].set_title("Global pruning does at least as well as the scan in nearly every case", loc="left")
     return fig
