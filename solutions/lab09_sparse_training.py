@@ -109,7 +109,9 @@ def erdos_renyi_sparsities(shapes: dict[str, tuple[int, ...]], sparsity: float) 
         raise ValueError("there is no layer: shapes is empty")
     for name, shape in shapes.items():
         if len(shape) < 2 or min(shape) < 1:
-            raise ValueError(f"the shape of {name} is {tuple(shape)}: two or more dimensions above 0 are needed")
+            raise ValueError(
+                f"the shape of {name} is {tuple(shape)}: two or more dimensions above 0 are needed"
+            )
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}  # N_l
     shares = {name: sum(shape) for name, shape in shapes.items()}  # weights that layer l gets for eps = 1
     budget = (1 - sparsity) * sum(sizes.values())  # weights to keep
@@ -242,7 +244,11 @@ def rigl_update(
         )
     if not 0 <= fraction <= 1:
         raise ValueError(f"the fraction must lie between 0 and 1, but it is {fraction}")
-    values, slopes, before = weight.detach().flatten(), gradient.detach().flatten().abs(), mask.flatten()  # n each
+    values, slopes, before = (
+        weight.detach().flatten(),
+        gradient.detach().flatten().abs(),
+        mask.flatten(),
+    )  # n each
     places = before.nonzero().flatten()
     k = round(fraction * len(places))
     after = before.clone()
