@@ -286,7 +286,8 @@ for noise in ("dropout", "DropConnect"):
 # **What we saw.** Half of the entries are zero in a step, and of these half are zero in the next step: the mask has no memory. At the end
 # not one stored weight is zero. Dropout and DropConnect prune nothing. They are noise, whose mean is the network that we evaluate (the dotted lines lie on the black
 # one). What they are for is in the printed accuracies: the training accuracy falls, since it is harder to learn the images by heart. The validation
-# accuracy falls as well: the last two lines. In 300 steps these networks do not overfit, and noise makes learning slower. A gain needs longer training.
+# accuracy falls as well: the last two lines. The gap between the two becomes
+# smaller, but both fall: noise makes learning slower, and 300 steps are few. A gain, if there is one, needs a longer training.
 #
 # ## Part 2 · How many connections for each layer?
 #
@@ -398,7 +399,7 @@ print("random_masks: the visible checks pass")
 # validation images, one for all the methods, among 0.003, 0.01 and 0.02; the lecture note has the table.
 
 # %% tags=["experiment"]
-EVERY, DROP, STOP = (20, 0.3, 0.75)  # an update of the connections each 20 steps, in the first three quarters of the steps
+EVERY, DROP, STOP = 20, 0.3, 0.75  # an update of the connections each 20 steps, in the first three quarters of the steps
 FRESH = 0.03  # standard deviation of SET's new weights
 
 
