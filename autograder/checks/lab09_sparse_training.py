@@ -640,7 +640,7 @@ def it_may_come_back(lab, rng):
 def hidden_values_do_not_count(lab, rng):
     """What the mask hides is no connection: its value plays no part, and a grown connection starts at 0 there too."""
     weight, mask = lopsided(rng, 9, 7)
-    return lab.rigl_update(weight, normal(rng, 9, 7), mask, 0.29)
+    return lab.rigl_update(weight, torch.where(mask, 0.01, 1.0) * normal(rng, 9, 7), mask, 0.29)
 
 
 @check("rigl_update", tolerance=exact)
@@ -680,7 +680,7 @@ def rigl_leaves_its_arguments(lab, rng):
     """Weight, gradient and mask stay as they were; the new weight has no gradient history; any shape and dtype."""
     weight, mask = lopsided(rng, 4, 5, 6, dtype=torch.float64)
     weight, mask = (weight * mask).transpose(0, 2).requires_grad_(), mask.transpose(0, 2)
-    gradient = normal(rng, 6, 5, 4, dtype=torch.float64) * (1 + 9 * mask)
+    gradient = normal(rng, 6, 5, 4, dtype=torch.float64) * (1 + 9 * (mask & some(rng, 6, 5, 4)))
     update = lab.rigl_update(weight, gradient, mask, 0.2)
     return {
         "update": update,
