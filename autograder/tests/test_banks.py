@@ -1,4 +1,4 @@
-"""Every lab is whole: its five files, and a bank whose wrong answers are caught and named and whose right ones pass."""
+"""Every lab is whole: its six files, and a bank whose wrong answers are caught and named and whose right ones pass."""
 
 import ast
 import re
@@ -23,8 +23,10 @@ FOLDERS = {
     "autograder/checks": ".py",
     "autograder/wrong_answers": ".py",
     "lecture_notes": ".md",
+    "lecture_notes/figures": ".py",
 }
-NOT_LABS = {"__init__", "README"}
+NOT_LABS = {"__init__", "__main__", "README"}
+PAGES_FOR_ALL = {"index", "syllabus", "methods", "glossary", "errata", "references"}
 
 each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.stem)
 
@@ -48,7 +50,7 @@ def given_names(lab):
 
 @pytest.mark.parametrize(("folder", "suffix"), FOLDERS.items())
 def test_every_folder_holds_one_file_for_each_lab_and_no_other(folder, suffix):
-    stems = {path.stem for path in (ROOT / folder).glob(f"*{suffix}")} - NOT_LABS
+    stems = {path.stem for path in (ROOT / folder).glob(f"*{suffix}")} - NOT_LABS - PAGES_FOR_ALL
     assert stems == {lab.stem for lab in all_labs()}
 
 
