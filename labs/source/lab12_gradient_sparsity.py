@@ -1001,8 +1001,8 @@ for name in trainings:
 # on the seed. Error feedback is above it in each of the three recorded seeds, by very unequal amounts: from about one
 # point to more than twenty. The corrected momentum adds several points more, for the *same* bytes, and that is more
 # than its spread. It stays below dense training by more than the spread. So "no loss" does not show here, in 140 steps.
-# With four times the steps the distance to dense is smaller, but still more than the spread, and feedback and DGC
-# cannot be told apart any more. The papers train much longer.
+# With four times the steps the distance to dense is smaller, but still more than the spread, and a difference between
+# feedback and DGC is not shown any more. The papers train much longer.
 #
 # *Top 1%.* A difference between DGC and dense training is not shown. Here "no loss" holds, as far as three seeds can
 # see. Feedback alone gains no more than its spread over dropping.
@@ -1127,7 +1127,7 @@ for name in trainings:
 # reasons why this is not so, and compute, with int32 indices, the bytes of one machine in one step and the factor
 # against dense: first for what it hands over, then for what it must send, where an all-reduce sends a tensor $2(N-1)/N$
 # times and an all-gather $N-1$ times. (c) A paper reports "no loss of accuracy at 99.9%". Our table of 140 steps does
-# not show this. Why is that no proof that the paper is wrong, which two of our numbers speak for the paper, and what
+# not show this. Why is that no proof that the paper is wrong, which two of our numbers support the paper, and what
 # would you measure to find out?
 
 # %% [markdown] tags=["written"] points=3 grade_id="what_to_send"
