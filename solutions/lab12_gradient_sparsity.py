@@ -1,4 +1,7 @@
-"""Lab 12: what must workers tell each other? Sparse gradient messages, their bytes, and what happens to the rest."""
+"""Lab 12: what must workers tell each other? Sparse gradient messages, their bytes, and what happens to the rest.
+
+The chapter that explains it: lecture_notes/lab12_gradient_sparsity.md; the notebook: labs/lab12_gradient_sparsity.ipynb.
+"""
 
 from collections.abc import Callable
 
@@ -87,7 +90,7 @@ def gradient_drop(
             "layer": each layer is a pool of its own, ranked by |g|.
             "normalised": all the layers are one pool, ranked by |g| / r_l, where r_l is the root mean square
                 of the layer's entries, computed in float64 as the division is. A layer of zeros only has the
-                rank 0 for each of its entries.
+                score 0 for each of its entries.
 
     Returns:
         {layer name: (indices, values)}, every layer, in the order of `gradients`.
