@@ -1,4 +1,7 @@
-"""Lab 11: who should choose the ratios? Widths drawn, judged quickly, and searched for under a budget of multiply-adds."""
+"""Lab 11: who should choose the ratios? Widths drawn, judged quickly, and searched for under a budget of multiply-adds.
+
+The chapter that explains it: lecture_notes/lab11_automatic.md; the notebook: labs/lab11_automatic.ipynb.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -53,7 +56,8 @@ def sample_widths(
         window: (least, most) multiply-adds that are allowed, both included.
         generator: a torch.Generator on the CPU. All randomness comes from it: the same state gives the same widths,
             the call moves its state on, and no other random state is touched. It is not seeded anew.
-        tries: how many draws may miss the window in a row, at least 1.
+        tries: how many vectors are drawn at most, at least 1. A method that does not draw vectors in vain, such as one
+            that lists all the vectors of the window, needs no tries and raises only where the window is empty.
 
     Returns:
         A tuple of Python ints, one width for each layer. Each layer's width is drawn by itself, each of its levels
@@ -62,7 +66,7 @@ def sample_widths(
 
     Raises:
         ValueError: if there is no layer, a layer has no level, the least is above the most, tries is below 1, or
-            `tries` draws in a row miss the window.
+            none of the `tries` vectors is in the window (a method without tries: if no vector at all is in it).
 
     Source: random candidates under a constraint of operations, as in Li et al. (2020), "EagleEye", arXiv:2007.02491.
     """

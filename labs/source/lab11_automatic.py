@@ -31,7 +31,9 @@
 # **The words.** The *width* of a layer is its number of channels or units, a *ratio* the share of them that it keeps. A *width
 # vector* names the width of each layer. *MACs* are multiply-adds. A network is *in the window* if its MACs are between a
 # least and a most. *Pruned* is a network just after the cut, *adapted* one whose BatchNorm statistics were then computed
-# anew, and *tuned* one that was trained again. The *reward* of a width vector is what the search tries to make large.
+# anew, and *tuned* one that was trained again. The *reward* of a width vector is what the search tries to make large. A *policy*
+# is a rule that says with which probability each choice is made. Accuracies are given in percent, and their differences in *points*
+# (percentage points).
 #
 # **How it is graded.** Each exercise has a visible check, which you can run as often as you like, and hidden checks,
 # which run when the work is graded. Cells marked as experiment are *not* run then. So if an exercise needs a helper
@@ -61,15 +63,16 @@ use_style()
 # %% [markdown]
 # ## What the experiments use
 #
-# The trained CNN in its three copies (three *seeds*). Its four widths are those of three convolutions and of the hidden
-# linear layer. `narrow(model, widths)` rebuilds it with the filters of the largest L1 norm (Lab 7), and `cnn_macs(widths)` counts
+# The CNN of the course, trained three times with different random numbers (three *seeds*). Each trained network is stored in a file, a
+# *checkpoint*, so there are checkpoints 0, 1 and 2. Its four widths are those of three convolutions and of the hidden linear layer. `narrow(model, widths)` rebuilds it with the filters of the largest L1 norm (Lab 7), and `cnn_macs(widths)` counts
 # its MACs.
 #
 # **Recorded results.** Fine-tuning a hundred networks does not fit into a minute. So the course ships a table: each width in
 # eighths of the full one, from two to eight eighths, and of these vectors all those with 37.5% to 40.5% of the MACs. For every one
 # of them the accuracy was read before any training. Forty of them, drawn at random, were fine-tuned; the uniform one is among them. The script `data/make_width_accuracies.py`
 # in the course's repository makes it again. A search below *looks up* its evaluations in this table. Nothing else about it is
-# different from a search that computes them. Some lines of the table are computed again here, so that you can compare.
+# different from a search that computes them. Some numbers of the table are computed again here, so that you can compare: the uniform
+# network before fine-tuning (Part 2) and after it (Part 4).
 #
 # The validation images are cut into two halves of 1,000: the *first* half gives the rewards, the *second* tells whether a reward
 # can be believed. The test images are read at the end.
@@ -153,7 +156,7 @@ print("uniform_widths: the visible checks pass")
 # $$B_{\min} \le \text{MACs}(w) \le B_{\max}.$$
 #
 # Else throw the whole vector away and draw again: this is *rejection sampling*. Every network in the window then has the same
-# chance. Do not repair a vector that misses: then some networks come more often than others. Here $B_{\min}$ and
+# chance. Do not repair a vector that misses: then some networks come more often than others. At most `tries` vectors are drawn. Here $B_{\min}$ and
 # $B_{\max}$ are `window`, and the levels of layer $\ell$ are `levels[l]`.
 #
 # *By hand.* Two layers with the levels 1, 2, 3, MACs $= w_1 w_2$, window 3 to 4: of the nine vectors $(1, 3)$, $(2, 2)$ and $(3, 1)$
@@ -214,8 +217,8 @@ for place in range(4):
 ax.plot(range(4), 100 * np.array(uniform) / np.array(FULL), color="black", marker="D", label=f"uniform {uniform}")
 ax.set_xticks(range(4), LAYERS)
 label_axes(ax, x="layer", x_unit="name", y="ratio kept", y_unit="%", title="400 networks with nearly the same MACs")
-ax.legend(loc="lower left")
-show(fig, alt="Ratios of four layers for 400 random networks. Every layer takes every ratio from 25 to 100%; the uniform network is a flat line at 62.5%.")
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
+show(fig, alt="Ratios of four layers for 400 random networks. Nearly every ratio from 25 to 100% occurs in every layer, but the second convolution never keeps only 25%. The uniform network is a flat line at 62.5%.")
 
 parameters = [count_parameters(narrow(networks[0], w)) for w in drawn[:100]]
 print(f"formula against counting: {check} MACs apart at most")
@@ -260,16 +263,19 @@ from solutions.lab11_automatic import adapt_batchnorm
 
 # %% tags=["visible-check"]
 norm = nn.BatchNorm1d(1)
-norm.running_mean.fill_(100.0)
+norm.running_mean.fill_(100.0)  # old statistics, as if the layer had been trained
+norm.running_var.fill_(50.0)
+norm.num_batches_tracked.fill_(7)
 model = nn.Sequential(norm, nn.Dropout(0.5)).eval()
 result = adapt_batchnorm(model, [torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0], [4.0], [4.0]])])
 assert result is None, f"You returned {result!r}: the model is changed in place, and nothing is returned."
 found = [round(norm.running_mean.item(), 3), round(norm.running_var.item(), 3)]
 assert found == [2.5, 1.0], (
     f"Mean and variance are now {found}; the averages over the two batches are [2.5, 1.0].\n"
-    "Is the mean above 50? Then the old statistics still count. Is it 0.49? Then `momentum` is still 0.1.\n"
+    "Is the mean above 10? Then the old statistics still count. Is it 0.49? Then `momentum` is still 0.1.\n"
     "Is it 2.8? Then all the images were put into one batch. Is it 0.0? Then BatchNorm was in evaluation mode."
 )
+assert norm.num_batches_tracked == 2, f"`num_batches_tracked` is {norm.num_batches_tracked.item()}; the statistics come from 2 batches."
 assert norm.momentum == 0.1, f"`momentum` is {norm.momentum} afterwards; it was 0.1 before. Give it back."
 assert not norm.training and not model.training, "The model was in evaluation mode before the call, and it is not afterwards."
 try:
@@ -297,13 +303,14 @@ shifts = {}
 for ax, name in zip(axes, ("bn2", "bn3")):
     old, new = (getattr(model, name).running_var.sqrt().numpy() for model in (before, after))
     shifts[name] = float(np.median(new / old))
+    print(f"{name}: in {(new < old).sum()} of {len(old)} channels the adapted standard deviation is the smaller one")
     ax.plot(old, new, "o", color=COLOURS["blue"], alpha=0.6)
     ends = [min(old.min(), new.min()), max(old.max(), new.max())]
     ax.plot(ends, ends, color="black", linestyle=":", label="as before")
     label_axes(ax, x="standard deviation, taken over", x_unit="channel input", y="adapted", y_unit="channel input",
                title=f"convolution {name[-1]}: median ratio {shifts[name]:.2f}")
     ax.legend()
-show(fig, alt="For each channel, the standard deviation that BatchNorm took over against the adapted one. Nearly all points lie below the diagonal.")
+show(fig, alt="For each channel, the standard deviation that BatchNorm took over against the adapted one. All the points lie below the diagonal.")
 
 live = {"pruned": [], "adapted": []}
 for seed in SEEDS:
@@ -316,9 +323,9 @@ for stage, values in live.items():
     print(f"{stage:8} {in_percent(values)}   in the table {in_percent(there)}, at most {1000 * np.abs(there - values).max():.0f} of 1,000 images apart")
 
 # %% [markdown]
-# **What we saw.** Fewer channels are summed, so the inputs vary less: most points lie below the diagonal. The old statistics divide by
-# too much, and each layer hands a weaker signal on. After the adaptation the same weights classify more images. Nothing was learnt:
-# no weight has changed. How much it helps depends on the network: compare the printed spreads.
+# **What we saw.** All the points lie below the diagonal: the inputs vary less, as one expects where fewer channels are summed. So the old
+# statistics divide by too much. After the adaptation the same weights classify more images. Nothing was learnt: no weight has changed. Right
+# after the cut the three checkpoints differ much from each other, and after the adaptation little: compare the printed spreads.
 #
 # ### Exercise rank_correlation
 #
@@ -366,7 +373,7 @@ print("rank_correlation: the visible checks pass")
 # %% [markdown]
 # ### Experiment: can the quick judgement be trusted?
 #
-# The forty width vectors that were fine-tuned (47 steps of 128 images). Quick judgements come from the first half of the validation images, the final accuracy from the second, so that the same images cannot flatter both. As
+# The forty width vectors that were fine-tuned (47 steps of 128 images, about one pass over the 6,000 training images). Quick judgements come from the first half of the validation images, the final accuracy from the second, so that chance cannot raise both by the same images. As
 # rivals, two numbers that need no image at all: the MACs and the number of parameters.
 
 # %% tags=["experiment"]
@@ -382,7 +389,7 @@ judges = {
 }
 agreement = {name: [rank_correlation(values[:, s], final[:, s]) for s in SEEDS] for name, values in judges.items()}
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharex=True, sharey=True)
 for ax, (name, title) in zip(axes, {"pruned": "statistics of the whole network", "adapted": "statistics adapted"}.items()):
     for seed, (colour, marker) in enumerate(zip(("blue", "vermilion", "green"), "os^")):
         ax.plot(100 * judges[name][:, seed], 100 * final[:, seed], marker, color=COLOURS[colour], alpha=0.7, label=f"checkpoint {seed}")
@@ -390,7 +397,7 @@ for ax, (name, title) in zip(axes, {"pruned": "statistics of the whole network",
                title=f"{title}: rank correlation {np.mean(agreement[name]):.2f}")
 axes[0].legend(loc="lower right")
 axes[1].set_ylabel("")
-show(fig, alt="Accuracy after fine-tuning against accuracy before, for 40 networks and three checkpoints. With the old statistics the points scatter "
+show(fig, alt="Accuracy after fine-tuning against accuracy before, on the same scale, for 40 networks and three checkpoints. With the old statistics the points scatter "
      "widely; with adapted statistics they follow a rising band more closely.")
 print("rank correlation with the accuracy after fine-tuning, mean and spread over the three checkpoints:")
 for name, values in agreement.items():
@@ -399,8 +406,8 @@ print(f"after fine-tuning the {len(final)} networks lie between {100 * final.mea
 
 # %% [markdown]
 # **What we saw.** Compare the rows. Adapted statistics agree better with the final accuracy than the old ones, on each of the three checkpoints. The
-# row *tuned* is the ceiling: the same networks after fine-tuning, read on the other half of the images. No judgement can be expected to agree
-# much better than that, and the adapted one is near it. MACs say little, since the window was made narrow; the number of parameters says more,
+# row *tuned* is a reference: as well as the fine-tuned accuracy agrees with itself on other images. It is no true upper bound, since both
+# readings are noisy, but the adapted accuracy comes near it without any training. MACs say little, since the window was made narrow; the number of parameters says more,
 # and costs nothing.
 #
 # ## Part 3 · Search
@@ -409,7 +416,7 @@ print(f"after fine-tuning the {len(final)} networks lie between {100 * final.mea
 #
 # Evolution keeps a *population* of width vectors. In each generation the fittest pass unchanged (*elites*), and the others are replaced
 # by children: each child takes every layer's width from one of two parents (*crossover*), then some of its layers are drawn anew
-# (*mutation*). A child outside the window is thrown away, and another one is made, beginning with its parents.
+# (*mutation*). A child outside the window is thrown away, and two parents are drawn anew.
 #
 # *By hand.* The parents $(2, 8)$ and $(6, 4)$ can have the children $(2, 8)$, $(2, 4)$, $(6, 8)$ and $(6, 4)$ without mutation, each
 # with probability 1/4. With MACs $= w_1 w_2$ and a window from 10 to 30, only $(2, 8)$ with 16 and $(6, 4)$ with 24 MACs are inside:
@@ -457,8 +464,10 @@ print("evolve: the visible checks pass")
 # ### Exercise reinforce_step
 #
 # A *policy* is a probability for every choice. Ours has a row of numbers (*logits*) $\theta_\ell$ for each layer, and draws the level
-# $a_\ell$ with the probabilities $\pi_\ell = \text{softmax}(\theta_\ell)$. It is to draw good networks more often. REINFORCE (Williams
-# 1992) moves the logits along an estimate of the gradient of the expected reward, from $N$ samples:
+# $a_\ell$ with the probabilities $\pi_\ell = \text{softmax}(\theta_\ell)$. It should learn to draw good networks more
+# often. The layers are drawn independently, so the probability $p(a)$ of all the choices together is a product:
+# $\log p(a) = \sum_\ell \log \pi_{\ell, a_\ell}$. REINFORCE (Williams 1992) moves the logits along an estimate of the gradient of the
+# expected reward, from $N$ samples:
 #
 # $$\theta \leftarrow \theta + \eta\, \frac{1}{N}\sum_{i=1}^{N} (R_i - b)\, \nabla_\theta \log p(a_i), \qquad
 # \frac{\partial \log p(a)}{\partial \theta_{\ell k}} = \mathbf 1[a_\ell = k] - \pi_{\ell k},$$
@@ -466,8 +475,8 @@ print("evolve: the visible checks pass")
 # $$b \leftarrow d\, b + (1 - d)\, \frac1N \sum_{i=1}^{N} R_i .$$
 #
 # Here $\theta$ is `logits`, $\eta$ is `lr`, $a_i$ is `actions[i]`, $R_i$ is `rewards[i]`, $b$ is `baseline` and $d$ is `decay`. The
-# baseline does not change the mean of the estimate, only its noise: without it every choice with a positive reward would be pushed up. This
-# step uses the old $b$.
+# baseline leaves the mean of the estimate as it is and makes its noise smaller. Without it every chosen level with a positive reward would be
+# pushed up, the good ones a little more than the bad ones: the mean is the same, the noise larger. This step uses the old $b$.
 #
 # *By hand.* One layer, two levels, $\theta = (0, 0)$: $\pi = (0.5, 0.5)$. One sample chose level 0 and got $R = 0.9$; $b = 0.5$,
 # $\eta = 1$. The gradient of $\log p$ is $(0.5, -0.5)$, so $\theta = (0.2, -0.2)$. With $d = 0.5$ the new baseline is 0.7.
@@ -493,6 +502,12 @@ assert found == [0.2, -0.2], (
 assert isinstance(baseline, float) and round(baseline, 4) == 0.7, f"The new baseline is {baseline!r}; 0.5 * 0.5 + 0.5 * 0.9 = 0.7, a float."
 two, _ = reinforce_step(torch.zeros(1, 2), torch.tensor([[0], [0]]), torch.tensor([0.9, 0.9]), 0.5, 1.0, 0.5)
 assert torch.allclose(two, logits), "The same sample twice gives the same step: divide by the number of samples."
+both, _ = reinforce_step(torch.zeros(2, 2), torch.tensor([[0, 1]]), torch.tensor([0.9]), 0.5, 1.0, 0.5)
+found = [[round(value, 4) for value in row] for row in both.tolist()]
+assert found == [[0.2, -0.2], [-0.2, 0.2]], (
+    f"With two layers, of which the second chose level 1, the logits are {found}; expected: [[0.2, -0.2], [-0.2, 0.2]].\n"
+    "Are the numbers half as large? Then you divided by the number of layers too: log p is a sum over them."
+)
 try:
     reinforce_step(torch.zeros(1, 2), torch.tensor([[2]]), torch.tensor([0.9]), 0.5, 1.0, 0.5)
 except ValueError:
@@ -507,11 +522,13 @@ print("reinforce_step: the visible checks pass")
 # ### Experiment: three searches at the same number of evaluations
 #
 # Each search may evaluate 48 networks. The reward is the adapted accuracy on the first half of the validation images. *Random* draws 48
-# networks of the window. *Evolution*: 12 random ones, then three generations of 12 children. *Policy gradient*: eight batches
-# of six; a batch is drawn from the policy, and drawn again where it misses the window. Every search runs with 20 seeds on each of the three
-# checkpoints. The table also knows the best network of all: the dashed line.
+# networks of the window. *Evolution*: 12 random ones, then three generations of 12 children. The parents are the four best networks so far, and a
+# width mutates with probability 0.4. *Policy gradient*: eight batches of six; each network is drawn from the policy, and drawn again where it
+# misses the window. The step size is 10, and the first baseline is the mean reward of the first batch. Every search runs with 20 seeds on each of
+# the three checkpoints. The table also knows the best network of all: the dashed line. Children and draws that were seen before count as evaluations too.
 #
-# (Children and draws that were seen before count as evaluations too.)
+# Two remarks. With the same seed *random* and *evolution* begin with the same 12 networks. And the policy is judged only on draws inside the window,
+# so its step is an approximation of the true gradient; the lecture note gives the missing term.
 
 # %% tags=["experiment"]
 EVALUATIONS, RUNS = 48, 20
@@ -523,14 +540,17 @@ def random_search(reward, generator):
 
 
 def evolution(reward, generator):
-    """Twelve random networks, then generations of twelve children beside the four best."""
-    population = [sample_widths(table.levels, cnn_macs, table.window, generator, 10_000) for _ in range(12)]
-    asked = list(population)
+    """Twelve random networks, then generations of twelve children, whose parents are the four best so far.
+
+    `evolve` returns as many vectors as it is given: the four best, and a child in the place of every other one. So
+    sixteen go in. The last twelve only fill the places; they are no parents, so their fitness does not matter.
+    """
+    asked = [sample_widths(table.levels, cnn_macs, table.window, generator, 10_000) for _ in range(12)]
     while len(asked) < EVALUATIONS:
-        pool = sorted(dict.fromkeys(asked), key=reward, reverse=True)[:4]
-        fillers = pool + [pool[-1]] * (16 - len(pool))  # sixteen places: four pass, twelve are children
-        fitness = [reward(w) if place < len(pool) else -1.0 for place, w in enumerate(fillers)]
-        asked += evolve(fillers, fitness, table.levels, cnn_macs, table.window, len(pool), 4, 0.4, generator)[4:]
+        best = sorted(dict.fromkeys(asked), key=reward, reverse=True)[:4]  # different ones
+        population = best + [best[-1]] * 12
+        fitness = [reward(widths) for widths in best] + [0.0] * 12
+        asked += evolve(population, fitness, table.levels, cnn_macs, table.window, 4, 4, 0.4, generator)[4:]
     return asked[:EVALUATIONS]
 
 
@@ -561,38 +581,57 @@ for name, seed in tqdm([(name, seed) for name in searches for seed in SEEDS], de
         best_so_far[name][seed, run] = np.maximum.accumulate(values)
         winners[name, seed, run] = max(asked, key=rewards.__getitem__)
 
-fig, axes = plt.subplots(1, 3, figsize=(12, 4.2))
+fig, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True)
+marks = np.arange(5, EVALUATIONS, 6)
 for seed, ax in enumerate(axes):
     for name, (_, colour) in searches.items():
-        marks = np.arange(5, EVALUATIONS, 6)
-        curve(ax, marks + 1, 100 * best_so_far[name][seed][:, marks], label=name, colour=colour)
+        runs = 100 * best_so_far[name][seed][:, marks]  # runs, marks
+        curve(ax, marks + 1, runs.mean(axis=0), label=name, colour=colour)
+        ax.fill_between(marks + 1, *np.quantile(runs, (0.1, 0.9), axis=0), color=COLOURS[colour], alpha=0.15, linewidth=0)
     ax.axhline(100 * float(recorded["adapted_first"][:, seed].max()), color="black", linestyle="--", label="best of all")
     ax.axhline(100 * float(recorded["adapted_first"][row_of[uniform], seed]), color="grey", linestyle=":", label="uniform")
     label_axes(ax, x="evaluations", x_unit="networks", y="best reward so far", y_unit="%", title=f"checkpoint {seed}")
 for ax in axes[1:]:
     ax.set_ylabel("")
-axes[0].legend(fontsize=9)
+axes[2].legend(fontsize=9, loc="lower right")
+fig.suptitle("lines: mean of 20 runs; bands: the 10% to 90% quantiles of the runs")
 show(fig, alt="Best reward found so far against the number of evaluations, for three searches and three checkpoints. All rise towards the dashed line "
-     "of the best network in the table; bands of the three overlap for much of the way.")
-gap = {name: [float(recorded["adapted_first"][:, s].max() - best_so_far[name][s, :, -1].mean()) for s in SEEDS] for name in searches}
-for name in searches:
-    found_best = np.mean([best_so_far[name][s, :, -1] >= float(recorded["adapted_first"][:, s].max()) - 1e-9 for s in SEEDS])
-    spread = np.mean([best_so_far[name][s, :, -1].std(ddof=1) for s in SEEDS])
-    print(f"{name:16} {100 * np.mean(gap[name]):.2f} points below the best network after {EVALUATIONS} evaluations "
-          f"(one run varies by ± {100 * spread:.2f}); it found the best in {100 * found_best:.0f} % of the runs")
+     "of the best network in the table; the bands of the three, which hold eight of ten runs, overlap.")
+final_gap = {
+    name: np.array([float(recorded["adapted_first"][:, s].max()) - best_so_far[name][s, :, -1] for s in SEEDS]) for name in searches
+}  # name: [checkpoints, runs]
+gap = {name: values.mean(axis=1) for name, values in final_gap.items()}
+
+
+def standard_error(values):
+    """Standard error of the mean of [checkpoints, runs]: the runs are drawn at random, the checkpoints are given."""
+    return float(np.sqrt((values.var(axis=1, ddof=1) / values.shape[1]).sum()) / len(values))
+
+
+print(f"points below the best network after {EVALUATIONS} evaluations; ± is the standard error of the mean of {RUNS} runs on each checkpoint")
+for name, values in final_gap.items():
+    print(f"  {name:16} {100 * values.mean():.2f} ± {100 * standard_error(values):.2f}   checkpoints " + "  ".join(f"{100 * v:.2f}" for v in gap[name])
+          + f"   one run varies by ± {100 * values.std(axis=1, ddof=1).mean():.2f}, worst run {100 * values.max():.1f}; found the best in {100 * (values < 1e-9).mean():.0f} %")
+apart = {
+    f"{one} - {other}": final_gap[one] - final_gap[other]
+    for one, other in (("evolution", "policy gradient"), ("random", "policy gradient"), ("evolution", "random"))
+}  # run by run, with the same seed
+print("differences of these gaps, run by run:")
+for name, values in apart.items():
+    print(f"  {name:28} {100 * values.mean():+.2f} ± {100 * standard_error(values):.2f}")
 
 # %% [markdown]
-# **What we saw.** All three end within a point of the best network, and the distances between them are about as large as one run varies. So we see
-# no winner. Random search is a strong rival: with 48 draws out of so few networks it is rarely far from the best. A search that learns must first pay for what it learns
-# from; evolution sometimes settles too early on the family of its first parents. (The step size and the rate of mutation were set once, by hand, and not
-# tuned.) In a larger space the picture can be another one. All curves leave the uniform network behind within some ten evaluations: compare the dotted
-# line.
+# **What we saw.** On average all three end within about a point of the best network; single runs can end further below it. Compare the differences
+# with their standard errors. On average, on this table, policy gradient was ahead and evolution behind it. A single run cannot show it: one run
+# varies more than the means differ. And three checkpoints of one network do not prove it elsewhere. Random search is a strong rival: with 48 draws out
+# of so few networks it is rarely far from the best. (The step size and the rate of mutation were set once, by hand, and not tuned.) In a larger
+# space the picture can be another one. On average all the searches are ahead of the uniform network, the dotted line, after twelve evaluations.
 #
 # ### Experiment: the winner's curse
 #
-# The winner is the network with the highest *measured* reward. It is high because the network is good, and because the 1,000 images happened to like
-# it. The second half of the images was not asked. How good is the winner there? (The two halves are not equally hard. So both are
-# given relative to the mean of all the networks in the table on the same half.)
+# The winner is the network with the highest *measured* reward. It is high because the network is good, and because by chance it does well on these
+# 1,000 images. The second half of the images took no part in the choice. How good is the winner there? (The two halves may not be equally hard.
+# So both are given relative to the mean of all the networks in the table on the same half.)
 
 # %% tags=["experiment"]
 halves = {half: recorded[f"adapted_{half}"] - recorded[f"adapted_{half}"].mean(dim=0) for half in ("first", "second")}
@@ -611,26 +650,34 @@ for place, (half, colour, label) in enumerate((("first", "orange", "images that 
     means = [100 * np.mean(lead[name, half]) for name in names]
     x = np.arange(len(names)) + 0.36 * (place - 0.5)
     ax.bar(x, means, width=0.34, color=COLOURS[colour], label=label)
-    for s in SEEDS:
-        ax.plot(x, [100 * lead[name, half][s] for name in names], ".", color="black", markersize=5)
+for s in SEEDS:  # one line for each network and checkpoint, from the images that chose to the others
+    for place, name in enumerate(names):
+        ends = [100 * lead[name, half][s] for half in halves]
+        ax.plot([place - 0.18, place + 0.18], ends, color="black", linewidth=1, marker=MARKERS[s], markersize=4,
+                label=f"checkpoint {s}" if place == 0 else None)
 ax.set_xticks(range(len(names)), names)
-label_axes(ax, x="network", x_unit="who chose", y="above the mean network", y_unit="points",
-            title="bars: mean of the checkpoints; dots: each of them")
-ax.set_ylim(0, 21)
-ax.legend(ncols=2, loc="upper left")
-show(fig, alt="Lead over the mean network, for the uniform network, the winners of three searches and the best of the table, on the images that chose and on others.")
+label_axes(ax, x="network", x_unit="chosen by", y="above the mean network", y_unit="points", title="bars: mean of the checkpoints; lines: each of them")
+ax.set_ylim(0, 24)
+ax.legend(ncols=3, loc="upper left", fontsize=9)
+show(fig, alt="Lead over the mean network, for the uniform network, the winners of three searches and the best of the table, on the images that chose and on "
+     "others. For the winners most lines fall a little; for the uniform network one of the three rises.")
 lost = {name: np.array(lead[name, "first"]) - np.array(lead[name, "second"]) for name in names}  # for each checkpoint
 for name in names:
     print(f"{name:16} on the images that chose {100 * np.mean(lead[name, 'first']):5.1f} ± {100 * np.std(lead[name, 'first'], ddof=1):.1f} points, "
           f"on others {100 * np.mean(lead[name, 'second']):5.1f} ± {100 * np.std(lead[name, 'second'], ddof=1):.1f}; "
           f"lost, checkpoint by checkpoint: {100 * lost[name].mean():4.1f} ± {100 * lost[name].std(ddof=1):.1f}")
+between_networks = recorded["adapted_first"].std(dim=0).numpy()  # for each checkpoint
+between_halves = (halves["first"] - halves["second"]).std(dim=0).numpy()
+print("standard deviations, in points, for the three checkpoints:")
+print("  of the reward, from network to network:          " + "  ".join(f"{100 * value:4.1f}" for value in between_networks))
+print("  of the lead of a network, from half to half:     " + "  ".join(f"{100 * value:4.1f}" for value in between_halves))
 
 # %% [markdown]
 # **What we saw.** Each winner loses on other images on average, and the network with the best reward of all loses most: this is what the curse says. But
-# look at the uniform network. It was not chosen by these images, and its spread from half to half is as large. With three checkpoints a
-# loss of about a point cannot be told from chance. Most of the lead is real here, since the networks of the window differ by far more than 1,000
-# images can err. The closer the candidates and the more of them, the larger the part of luck. And the reward is an accuracy before
-# fine-tuning: it is not the number that will be reported in the end.
+# look at the uniform network. It was not chosen by these images, and from half to half it varies by more than the winners lose. So with
+# three checkpoints a loss of about a point cannot be told from chance. Most of the lead stays on the other images. The last two lines say why: the
+# networks of the window differ from each other by far more than one network differs from half to half. The closer the candidates and the more of
+# them, the larger the part of luck. And the reward is an accuracy before fine-tuning: it is not the number that will be reported in the end.
 #
 # ## Part 4 · The test images
 #
@@ -638,6 +685,7 @@ for name in names:
 #
 # Now the networks that were chosen are fine-tuned, here and now: the winner of the first run of each search, and the network with the best
 # reward of the table, for each of the three checkpoints. The uniform network and the random ones are in the table. Then the test images are read, once.
+# Two searches can choose the same network; it is then fine-tuned once, and both columns show it.
 
 # %% tags=["experiment"]
 STEPS, RATE = 47, 0.001
@@ -654,33 +702,38 @@ again = abs(results[0, uniform] - float(recorded["tuned_test"][row_of[uniform], 
 tested = {name: [results[s, chosen[name, s]] for s in SEEDS] for name in [*searches, "best reward"]}
 others = [row for row in tuned_rows if table.widths[row] != uniform]
 tested["uniform"] = recorded["tuned_test"][row_of[uniform]].tolist()
-tested["a random network"] = recorded["tuned_test"][others].mean(dim=0).tolist()
+tested["mean of random networks"] = recorded["tuned_test"][others].mean(dim=0).tolist()
 spread_of_random = float(recorded["tuned_test"][others].std(dim=0).mean())
 
 fig, ax = plt.subplots(figsize=(8, 4))
-order = ["a random network", "uniform", *searches, "best reward"]
+order = ["mean of random networks", "uniform", *searches, "best reward"]
+ticks = ["mean of 39\nrandom ones", "uniform", "best of 48\nrandom ones", "evolution", "policy\ngradient", "best\nreward"]
 for place, name in enumerate(order):
-    ax.plot([place] * 3, 100 * np.array(tested[name]), "o", color=COLOURS["sky"])
+    for s in SEEDS:
+        ax.plot(place, 100 * tested[name][s], MARKERS[s], color=COLOURS["sky"], label=f"checkpoint {s}" if place == 0 else None)
     ax.errorbar(place + 0.15, 100 * np.mean(tested[name]), 100 * np.std(tested[name], ddof=1), fmt="D", color="black", capsize=4)
-ax.set_xticks(range(len(order)), [name.replace(" ", "\n") for name in order])
-label_axes(ax, x="network", x_unit="who chose", y="test accuracy, fine-tuned", y_unit="%")
+ax.set_xticks(range(len(order)), ticks)
+label_axes(ax, x="network", x_unit="chosen by", y="test accuracy, fine-tuned", y_unit="%")
+ax.legend(loc="lower right")
 show(fig, alt="Test accuracy after fine-tuning of networks chosen in six ways, three checkpoints each, with mean and standard deviation.")
 for name in order:
-    print(f"{name:17} {in_percent(tested[name])}   {'' if name not in searches and name != 'best reward' else [chosen[name, s] for s in SEEDS]}")
+    print(f"{name:23} {in_percent(tested[name])}   {'' if name not in searches and name != 'best reward' else [chosen[name, s] for s in SEEDS]}")
+print(f"(the mean is that of {len(others)} random networks, on each checkpoint)")
 gains = {name: np.array(tested[name]) - np.array(tested["uniform"]) for name in order if name != "uniform"}
 for name, gain in gains.items():
-    print(f"{name:17} against uniform, checkpoint by checkpoint: {100 * gain.mean():+.2f} ± {100 * gain.std(ddof=1):.2f} points")
+    print(f"{name:23} against uniform, checkpoint by checkpoint: {100 * gain.mean():+.2f} ± {100 * gain.std(ddof=1):.2f} points")
 print(f"one random network varies by ± {100 * spread_of_random:.1f} points; the uniform one, tuned again here, is {100 * again:.2f} points from the table")
 
 # %% [markdown]
-# **What we saw.** The uniform network is better than the mean of the random ones, so the simplest rule is no bad one. The searches find
-# something better still, but the gain is a few tenths of a point, and for some of them it is hardly larger than its own spread over three
-# checkpoints. The searches do not differ from each other beyond the spread, and the network with the best reward of all is no better than what they found:
-# the last points of the reward buy nothing after fine-tuning. Look at what was chosen: the second convolution is cut most, the linear layer
-# is cut little. It costs few MACs, so the budget hardly sees it.
+# **What we saw.** The uniform network is better than the mean of the random ones, so the simplest rule is a good start. The searches find
+# something better still on average, but the gain is a few tenths of a point, and for some of them it is about as large as its own spread over three
+# checkpoints. After fine-tuning the searches do not differ from each other beyond the spread. The network with the best reward of all is no better than what they
+# found: we cannot see that the last point of the reward pays after fine-tuning. Look at what was chosen: compared with their full widths,
+# the second convolution (32 channels) keeps the smallest share, and the linear layer (128 units) keeps more than the uniform network gives it. It costs few
+# MACs, so cutting it saves little.
 #
-# An honest bill has another side. The search has read labels of 1,000 validation images 48 times, and the table took far longer to compute
-# than everything else in this lab. The uniform network took one line.
+# The gain has a price. Each search has read the labels of 1,000 validation images 48 times, and the table takes about a quarter of an hour on one core
+# to make. The uniform network took one line.
 
 # %% [markdown] tags=["question"]
 # ### Written question
@@ -722,7 +775,7 @@ def summary(values):
 
 def key_of(text):
     """A name as a key: no blanks."""
-    return text.replace(" ", "_")
+    return text.replace(" - ", "_").replace(" ", "_")
 
 
 if folder := os.environ.get("LABKIT_RECORD"):
@@ -736,15 +789,30 @@ if folder := os.environ.get("LABKIT_RECORD"):
         "uniform": {stage: summary(recorded[f"{stage}_first"][row_of[uniform]]) for stage in ("pruned", "adapted", "tuned")},
         "all": {stage: summary(recorded[f"{stage}_first"].mean(dim=0)) for stage in ("pruned", "adapted")},
         "agreement": {name: summary(values) for name, values in agreement.items()},
+        "forty": {
+            name: [[round(float(value), 4) for value in values[:, s]] for s in SEEDS]
+            for name, values in {"pruned": judges["pruned"], "adapted": judges["adapted"], "tuned": final}.items()
+        },  # one list for each checkpoint: what the figure of the lecture note shows
         "tuned_range": {"least": round(float(final.mean(1).min()), 6), "most": round(float(final.mean(1).max()), 6)},
         "search": {
             key_of(name): {
                 "gap": summary(gap[name]),
-                "sd_of_a_run": round(float(np.mean([best_so_far[name][s, :, -1].std(ddof=1) for s in SEEDS])), 6),
-                "found_best": round(float(np.mean([best_so_far[name][s, :, -1] >= float(recorded["adapted_first"][:, s].max()) - 1e-9 for s in SEEDS])), 6),
+                "standard_error": round(standard_error(final_gap[name]), 6),
+                "sd_of_a_run": round(float(final_gap[name].std(axis=1, ddof=1).mean()), 6),
+                "worst_run": round(float(final_gap[name].max()), 6),
+                "found_best": round(float((final_gap[name] < 1e-9).mean()), 6),
+                "curve": {"evaluations": (marks + 1).tolist(), "gap": [
+                    [round(float(recorded["adapted_first"][:, s].max() - best_so_far[name][s, :, mark].mean()), 6) for mark in marks] for s in SEEDS
+                ]},
             }
             for name in searches
         },
+        "apart": {
+            key_of(name): {"mean": round(float(values.mean()), 6), "standard_error": round(standard_error(values), 6)}
+            for name, values in apart.items()
+        },
+        "sd_between_networks": summary(between_networks),
+        "sd_between_halves": summary(between_halves),
         "lost": {key_of(name): summary(values) for name, values in lost.items()},
         "lead": {key_of(name): {half: summary(lead[name, half]) for half in halves} for name in names},
         "test": {key_of(name): summary(values) for name, values in tested.items()},
