@@ -1,4 +1,7 @@
-"""Lab 9: must we ever train dense? Dropout and DropConnect, Erdős–Rényi densities, and networks that rewire themselves."""
+"""Lab 9: must we ever train dense? Dropout and DropConnect, Erdős–Rényi densities, and networks that rewire themselves.
+
+The chapter that explains it: lecture_notes/lab09_sparse_training.md; the notebook: labs/lab09_sparse_training.ipynb.
+"""
 
 import math
 
@@ -18,9 +21,12 @@ def dropout(inputs: torch.Tensor, p: float, training: bool, generator: torch.Gen
     Returns:
         A tensor with the shape and dtype of `inputs`. In training, each entry is 0 with probability p, and otherwise the
         entry of `inputs` divided by (1 - p). Every entry has a draw of its own, independent of all the others. With p = 1
-        every entry is 0. In evaluation, the values of `inputs` as they are: nothing is dropped, nothing is scaled.
-        Autograd can differentiate the result by `inputs`. Its forward values depend on the arguments and on the generator's
-        state alone; torch's global random state is not used. `inputs` itself is not changed.
+        every entry is 0. In evaluation, the values of `inputs` as they are: nothing is dropped, nothing is scaled. There the
+        result may be `inputs` itself or a copy.
+        Autograd can differentiate the result with respect to `inputs`; with p = 1 in training this is not asked, since
+        nothing depends on `inputs` then. The forward values depend on the arguments and on the generator's state alone;
+        torch's global random state is not used. How many numbers a call draws from the generator is free, also in
+        evaluation. `inputs` itself is not changed.
 
     Raises:
         ValueError: if p is below 0, above 1 or NaN, in training and in evaluation.
@@ -61,9 +67,10 @@ def dropconnect(
         True with probability 1 - p, and
         outputs[b, o] = sum over i of m_b[o, i] * weight[o, i] * inputs[b, i] / (1 - p) + bias[o].
         With p = 1 the outputs are the bias alone. In evaluation, the plain layer: inputs @ weight.T + bias.
-        Autograd can differentiate the result by `inputs`, `weight` and `bias`. The forward values depend on the arguments
-        and on the generator's state alone; torch's global random state is not used. No argument is changed: the stored
-        weight stays dense.
+        Autograd can differentiate the result with respect to `inputs`, `weight` and `bias`; with p = 1 in training only
+        with respect to `bias` is asked. The forward values depend on the arguments and on the generator's state alone;
+        torch's global random state is not used. How many numbers a call draws from the generator is free, also in
+        evaluation. No argument is changed: the stored weight stays dense.
 
     Raises:
         ValueError: if p is below 0, above 1 or NaN, in training and in evaluation.
@@ -82,7 +89,7 @@ def dropconnect(
 
 
 def erdos_renyi_sparsities(shapes: dict[str, tuple[int, ...]], sparsity: float) -> dict[str, float]:
-    """Distribute a total sparsity over the layers as in a random graph: the larger a layer, the sparser it is.
+    """Distribute a total sparsity over the layers as in a random graph: by the sums of their dimensions.
 
     Args:
         shapes: {layer name: shape of its weight}: (out, in) of a linear layer, (out, in, kh, kw) of a convolution. A shape has
@@ -215,11 +222,11 @@ def set_update(
 def rigl_update(
     weight: torch.Tensor, gradient: torch.Tensor, mask: torch.Tensor, fraction: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rewire one layer as RigL does: drop the smallest connections, grow where the gradient is largest.
+    """Rewire one layer as RigL ("rigged lottery") does: drop the smallest connections, grow where the gradient is largest.
 
     Args:
         weight: any shape, floating. Only its entries where the mask is True count as connections.
-        gradient: the shape of `weight`: the gradient of the loss by *every* entry, also where there is no connection.
+        gradient: the shape of `weight`: the gradient of the loss with respect to *every* entry, also where there is no connection.
         mask: boolean, the shape of `weight`, True = the connection is there.
         fraction: the fraction of the connections that is dropped, between 0 and 1, both included.
 

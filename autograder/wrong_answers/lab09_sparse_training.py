@@ -182,8 +182,10 @@ def dropout_by_bernoulli(inputs, p, training, generator):
         raise ValueError("p must be a probability")
     if not training or p == 0:
         return inputs.clone()
+    if p == 1:
+        return torch.zeros_like(inputs)
     keep = torch.bernoulli(torch.full(inputs.shape, 1.0 - p), generator=generator).to(inputs.dtype)
-    return inputs * (keep / (1 - p) if p < 1 else keep)
+    return inputs * keep / (1 - p)
 
 
 @right("dropout")
@@ -239,7 +241,7 @@ def connect_drops_inputs(inputs, weight, bias, p, training, generator):
     return (inputs * mask / (1 - p if p < 1 else 1)) @ weight.t() + bias
 
 
-@wrong("dropconnect", "You dropped outputs: all the connections to one output go together. That is dropout.")
+@wrong("dropconnect", "You dropped outputs: all the connections to one output go together. That drops units.")
 def connect_drops_outputs(inputs, weight, bias, p, training, generator):
     if not 0 <= p <= 1:
         raise ValueError(f"p is {p}")
