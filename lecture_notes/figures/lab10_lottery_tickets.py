@@ -73,9 +73,10 @@ def controls(results: dict) -> Figure:
     for ax, (title, (values, kept)) in zip(axes.flat, panels.items(), strict=True):
         shown = values if kept is None else values.masked_fill(~kept, float("nan"))
         if title.startswith("mask"):
-            ax.imshow(values, cmap="Greys", vmin=0, vmax=1.4)
+            ax.imshow(shown.numpy(), cmap="Greys", vmin=0, vmax=1)
         else:
-            ax.imshow(shown, cmap="PuOr", norm=TwoSlopeNorm(0, -2.5, 2.5))
+            ax.imshow(shown.numpy(), cmap="PuOr", norm=TwoSlopeNorm(0, -2.5, 2.5))
+        ax.set_facecolor("0.8")  # shows where a weight is removed
         ax.set_title(title, fontsize=11)
         ax.set_xticks([])
         ax.set_yticks([])
@@ -101,6 +102,7 @@ def supermasks(results: dict) -> Figure:
     ax.axhline(10, color=COLOURS["black"], linestyle=":", linewidth=1)
     ax.text(95, 2, "chance", ha="right")
     ax.set_ylim(0, 118)
+    ax.set_yticks(range(0, 101, 20))
     label_axes(ax, x="sparsity", x_unit="% in every layer", y="accuracy, nothing trained", y_unit="%")
     ax.set_title("A mask knows much, but only on its own signs", loc="left")
     ax.legend(loc="upper left", ncols=2, fontsize=10)
