@@ -600,7 +600,7 @@ for place, criterion in enumerate(reversed(CRITERIA)):
 ax.axvline(level, color="grey", linestyle=":", label="whole network")
 ax.set_yticks(range(len(CRITERIA)), list(reversed(CRITERIA)))
 label_axes(ax, x="validation accuracy after training", x_unit="%", y="criterion", y_unit="what is kept", title=DRAWN)
-ax.legend(loc="lower right")
+ax.legend(loc="upper left")
 show(fig, alt="Accuracy after training for nine mask criteria at 90% sparsity, one row each, with a band for the random mask. "
      "large_final and magnitude_increase are clearly to its right, movement and large_init_large_final a little; those that keep "
      "small weights, or weights that shrank, are to its left.")
