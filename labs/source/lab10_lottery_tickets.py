@@ -1014,7 +1014,7 @@ ax.set_xlim(-0.5, len(WIDTHS) - 0.5)
 ax.set_xticks(range(len(WIDTHS)), [f"{width}\n(Scratch-B: {budget[width][1]} epochs)" for width in WIDTHS])
 label_axes(ax, x="hidden width left", x_unit="share", y="validation accuracy", y_unit="%", title=DRAWN)
 ax.grid(axis="x", visible=False)
-ax.legend(loc="lower left")
+ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.24))
 show(fig, alt="Accuracy of small networks of two widths: fine-tuned; from scratch for two epochs; Scratch-E; Scratch-B. Scratch-B is "
      "the highest at both widths and lies above the large network's dotted line.")
 print(f"large network, {EPOCHS} epochs                 {beside(large, 'structured', 'large')}")
