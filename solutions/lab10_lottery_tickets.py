@@ -1,4 +1,7 @@
-"""Lab 10: is there a winning ticket? Rewinding, iterative tickets, mask criteria, signs, supermasks, fair scratch training."""
+"""Lab 10: is there a winning ticket? Rewinding, iterative tickets, mask criteria, signs, supermasks, fair scratch training.
+
+The chapter that explains it: lecture_notes/lab10_lottery_tickets.md; the notebook: labs/lab10_lottery_tickets.ipynb.
+"""
 
 from collections.abc import Callable
 
@@ -59,12 +62,15 @@ def find_ticket(
     """Search for a ticket: train from the start, remove the lowest scores, go back to the start, and again.
 
     Args:
-        initial: {layer name: weight before training}. It is not changed.
+        initial: {layer name: weight before training}; weights alone, no biases: `train` sees to those. It is not
+            changed.
         train: `train(start, masks)` trains the network whose weights are `start` and returns {layer name: weight
             after training}, removed weights zero. `masks` is {layer name: boolean mask}, True = keep. Both
-            dictionaries hold every layer, in the order of `initial`. `train` may change what it is given in place.
+            dictionaries hold every layer, in the order of `initial`. `train` may change the weights and the masks
+            that it is given in place.
         score: the criterion. `score(initial weight, trained weight)` of one layer returns a tensor of that layer's
-            shape; higher = keep. Its values are finite.
+            shape; higher = keep. Its values are finite. The initial weight is that of `initial`, whole: removed
+            entries are not set to zero in it.
         rounds: number of rounds R, at least 1; `train` is called once in each.
         fraction: what a round removes, between 0 and 1: exactly round(fraction * n) (Python's round) of the n
             weights that are left in all the layers together.
@@ -120,7 +126,7 @@ def ticket_scores(
         final: the same weights w_f after training, same shape and dtype.
         criterion: one of the nine names below.
         alpha: a scale above 0 that brings |w_f| to the size of |w_i|; only two criteria use it.
-        generator: of the random numbers; only "random" uses it. None takes PyTorch's global generator.
+        generator: the source of the random numbers; only "random" uses it. None takes PyTorch's global generator.
 
     The score of a weight, with min and max of two numbers taken weight by weight:
         "large_final":             |w_f|
@@ -177,7 +183,7 @@ def keep_signs(initial: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: if the shapes differ.
 
-    Source: Zhou et al. (2019), section 3 ("mask-1 actions"), arXiv:1905.01067.
+    Source: Zhou et al. (2019), section 3 (on the values that the kept weights go back to), arXiv:1905.01067.
     """
     if initial.shape != fresh.shape:
         raise ValueError(f"initial has shape {list(initial.shape)}, fresh has {list(fresh.shape)}")
@@ -188,13 +194,14 @@ def keep_signs(initial: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
 def supermask_accuracy(
     model: nn.Module, masks: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor
 ) -> float:
-    """Measure the accuracy of a network whose removed weights count as zero, without training and without a trace.
+    """Measure the accuracy of a network whose removed weights count as zero, without training or changing it.
 
     Args:
         model: maps images [N, ...] to logits [N, classes]; its parameters are as they are (here: untrained). It
             may be in training mode and hold dropout and BatchNorm.
         masks: {parameter name, as in `model.named_parameters()`: boolean tensor of its shape}. True = keep. A
-            parameter without a mask is used as it is.
+            removed weight counts as 0 whatever it is, infinite and NaN included. A parameter without a mask is used
+            as it is.
         images: shape [N, ...], N at least 1, on the model's device.
         labels: int64, shape [N].
 

@@ -513,6 +513,46 @@ def ticket_every_tie(initial, train, score, rounds, fraction):
     return history
 
 
+@wrong("find_ticket", "You handed out your own masks: training may change what it is given.")
+def ticket_hands_out_its_masks(initial, train, score, rounds, fraction):
+    if not initial or rounds < 1 or not 0 <= fraction <= 1:
+        raise ValueError("find_ticket")
+    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in initial.items()}
+    history = []
+    for _ in range(rounds):
+        start = {name: torch.where(masks[name], weight, 0) for name, weight in initial.items()}
+        trained = train(start, masks)
+        scores = torch.cat([score(initial[name], trained[name]).flatten() for name in initial])
+        kept = torch.cat([mask.flatten() for mask in masks.values()])
+        left = kept.nonzero().flatten()
+        kept[left[torch.argsort(scores[left], stable=True)[: round(fraction * len(left))]]] = False
+        parts = kept.split([weight.numel() for weight in initial.values()])
+        masks = {name: part.view(initial[name].shape) for name, part in zip(initial, parts)}
+        history.append(masks)
+    return history
+
+
+@wrong("find_ticket", "You gave the criterion the masked start; it gets the initial weight as it stands.")
+def ticket_scores_the_masked_start(initial, train, score, rounds, fraction):
+    if not initial or rounds < 1 or not 0 <= fraction <= 1:
+        raise ValueError("find_ticket")
+    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in initial.items()}
+    history = []
+    for _ in range(rounds):
+        start = {name: torch.where(masks[name], weight, 0) for name, weight in initial.items()}
+        trained = train(start, {name: mask.clone() for name, mask in masks.items()})
+        scores = torch.cat(
+            [score(torch.where(masks[name], initial[name], 0), trained[name]).flatten() for name in initial]
+        )
+        kept = torch.cat([mask.flatten() for mask in masks.values()])
+        left = kept.nonzero().flatten()
+        kept[left[torch.argsort(scores[left], stable=True)[: round(fraction * len(left))]]] = False
+        parts = kept.split([weight.numel() for weight in initial.values()])
+        masks = {name: part.view(initial[name].shape) for name, part in zip(initial, parts)}
+        history.append(masks)
+    return history
+
+
 @wrong("find_ticket", "You rounded the number of weights that go down; Python's round is asked for.")
 def ticket_rounds_down(initial, train, score, rounds, fraction):
     if not initial or rounds < 1 or not 0 <= fraction <= 1:
