@@ -164,9 +164,7 @@ def rank_correlation(first: torch.Tensor, second: torch.Tensor) -> float:
     centred = []
     for values in (first, second):
         below = (values[:, None] > values[None, :]).sum(dim=1).double()  # n: how many are smaller
-        equal = (
-            (values[:, None] == values[None, :]).sum(dim=1).double()
-        )  # n: how many are equal, itself included
+        equal = (values[:, None] == values[None, :]).sum(dim=1).double()  # n: how many are equal, with itself
         ranks = below + (equal + 1) / 2  # n: the mean of below + 1, ..., below + equal
         centred.append(ranks - ranks.mean())
     x, y = centred
