@@ -54,7 +54,7 @@ def landscape(results: dict) -> Figure:
         axes, (3.0, 1.0), (0.2, 5.0), ("large $w$, flat floor", "small $w$, steep walls"), strict=True
     ):
         rise = float(obd_saliency(torch.tensor([weight]), torch.tensor([curvature])))
-        place = np.linspace(-0.6, 2 * weight + 0.6, 200)
+        place = np.linspace(-2.2, 6.4, 400)
         ax.plot(place, curvature * (place - weight) ** 2 / 2, color=COLOURS["blue"])
         ax.plot([0, weight], [0, 0], color="black", linestyle=":")
         ax.plot(weight, 0, "o", color=COLOURS["blue"], markersize=10)
@@ -65,8 +65,8 @@ def landscape(results: dict) -> Figure:
             (0, 0),
             arrowprops={"arrowstyle": "-|>", "color": COLOURS["vermilion"], "linewidth": 2, "shrinkA": 0},
         )
-        ax.text(-0.08 * weight, rise / 2, r"$\frac{1}{2}hw^2$", ha="right", va="center", fontsize=14)
-        ax.set_xlim(-0.8 * weight, 2 * weight + 0.6)
+        ax.text(-0.2, rise / 2, r"$\frac{1}{2}hw^2$", ha="right", va="center", fontsize=14)
+        ax.set_xlim(-2.2, 6.4)
         ax.set_title(name, loc="left")
         ax.set_xticks([0, weight], ["0", "$w$"])
         ax.set_yticks([])

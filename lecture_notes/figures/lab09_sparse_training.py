@@ -59,7 +59,7 @@ def moves(results: dict) -> Figure:
     ones = torch.ones(shape)
     start = random_masks({"layer": shape}, {"layer": 0.75}, generator)["layer"]
     weight = torch.randn(shape, generator=generator)
-    rows = {"dropout": [dropout(ones, 0.5, True, generator) != 0 for _ in range(3)] + [ones.bool()]}
+    rows = {"DropConnect": [dropout(ones, 0.5, True, generator) != 0 for _ in range(3)] + [ones.bool()]}
     rows["gradual"] = [magnitude_mask(weight, cubic_sparsity(step, 0, 3, 1, 0.75)) for step in range(4)]
     rows["static"] = [start] * 4
     rows["SET"] = [start]

@@ -27,9 +27,9 @@ def answer(results: dict) -> Figure:
             columns = [results["rounds"][r]["seeds"] for r in rounds]
         seeds = [[100 * value for value in run] for run in zip(*columns, strict=True)]
         curve(ax, [100 * (1 - sparsities[r]) for r in rounds], seeds, label=label, colour=colour)
-    ax.axhline(
-        100 * results["dense"]["mean"], color="black", linestyle=":", linewidth=1, label="whole network"
-    )
+    whole, spread = 100 * results["dense"]["mean"], 100 * results["dense"]["sd"]
+    ax.axhspan(whole - spread, whole + spread, color="black", alpha=0.1, linewidth=0)
+    ax.axhline(whole, color="black", linestyle=":", linewidth=1.5, label="whole network")
     ax.set_xscale("log")
     ax.invert_xaxis()
     ax.set_xticks(
@@ -88,10 +88,10 @@ def supermasks(results: dict) -> Figure:
     """Accuracy of untrained networks against sparsity: the mask on its own start, on new values, and a random mask."""
     fig, ax = plt.subplots()
     kinds = {
-        "same_sign": ("same sign", "purple"),
-        "large_final": ("large_final", "blue"),
-        "same_mask_new_values_old_signs": ("large_final; new values, old signs", "green"),
-        "same_mask_new_values": ("large_final; new values", "vermilion"),
+        "same_sign": ("same sign, own start", "purple"),
+        "large_final": ("large_final, own start", "blue"),
+        "same_mask_new_values_old_signs": ("large_final, new values, old signs", "green"),
+        "same_mask_new_values": ("large_final, new values", "vermilion"),
         "random": ("random mask", "orange"),
     }
     for kind, (label, colour) in kinds.items():
@@ -104,6 +104,6 @@ def supermasks(results: dict) -> Figure:
     ax.set_ylim(0, 118)
     ax.set_yticks(range(0, 101, 20))
     label_axes(ax, x="sparsity", x_unit="% in every layer", y="accuracy, nothing trained", y_unit="%")
-    ax.set_title("A mask knows much, but only on its own signs", loc="left")
+    ax.set_title("The mask helps only with its own signs", loc="left")
     ax.legend(loc="upper left", ncols=2, fontsize=10)
     return fig

@@ -5,15 +5,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from labkit.plots import COLOURS, MARKERS, label_axes
+from labkit.widths import FULL, LAYERS
 
 SEARCHES = {"random": "random search", "evolution": "evolution", "policy_gradient": "policy gradient"}
 
 
 def answer(results: dict) -> Figure:
     """Test accuracy after fine-tuning against the uniform network, for five other ways to choose."""
-    ways = {"mean_of_random_networks": "nobody:\nmean of 39 random ones", **SEARCHES}
-    ways["best_reward"] = "best reward\nof the table"
-    fig, ax = plt.subplots(figsize=(6.4, 4))
+    ways = {"mean_of_random_networks": "nobody: mean\nof 39 random\nnetworks", "random": "random\nsearch"}
+    ways |= {
+        "evolution": "evolution",
+        "policy_gradient": "policy\ngradient",
+        "best_reward": "best reward\nof the table",
+    }
+    fig, ax = plt.subplots(figsize=(5.2, 4.4))
     for place, name in enumerate(ways):
         gain = results["gain"][name]
         for seed, value in enumerate(gain["seeds"]):
@@ -31,12 +36,35 @@ def answer(results: dict) -> Figure:
     ax.axvline(0, color="black", linestyle=":", linewidth=1)
     ax.set_yticks(range(len(ways)), ways.values())
     ax.set_ylim(len(ways) - 0.4, -0.6)
-    label_axes(
-        ax, x="test accuracy minus that of the uniform network", x_unit="points", y="chosen by", y_unit="way"
-    )
+    ax.set_xticks([-1, -0.5, 0, 0.5])
+    label_axes(ax, x="test accuracy minus uniform's", x_unit="points", y="chosen by", y_unit="way")
     ax.set_ylabel("")
     ax.set_title("A search adds a few tenths of a point", loc="left")
-    ax.legend(loc="lower left", fontsize=9)
+    ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(-0.02, 0.14))
+    return fig
+
+
+def chosen(results: dict) -> Figure:
+    """The share of its full width that each chosen network keeps, layer by layer."""
+    ways = {**SEARCHES, "best_reward": "best reward of the table"}
+    fig, ax = plt.subplots(figsize=(5.2, 4))
+    for place, ((name, label), colour) in enumerate(
+        zip(ways.items(), ("blue", "vermilion", "green", "purple"), strict=True)
+    ):
+        for seed, widths in enumerate(results["chosen"][name]):
+            ax.plot(
+                [layer + 0.2 * (place - 1.5) + 0.05 * (seed - 1) for layer in range(len(FULL))],
+                [100 * width / full for width, full in zip(widths, FULL, strict=True)],
+                MARKERS[place],
+                color=COLOURS[colour],
+                label=label if seed == 0 else None,
+            )
+    ax.axhline(100 * 5 / 8, color="black", linestyle=":", linewidth=1, label="uniform network")
+    ax.set_xticks(range(len(FULL)), LAYERS)
+    label_axes(ax, x="layer", x_unit="name", y="share of the width that is kept", y_unit="%")
+    ax.set_ylim(0, 105)
+    ax.set_title("Every choice cuts conv2 most", loc="left")
+    ax.legend(loc="lower left", fontsize=9, ncols=2)
     return fig
 
 
@@ -88,7 +116,7 @@ def loop(results: dict) -> Figure:
 
 def searches(results: dict) -> Figure:
     """Distance of the best reward so far from the best of the table, for the three searches."""
-    fig, ax = plt.subplots(figsize=(6.4, 4))
+    fig, ax = plt.subplots(figsize=(5.2, 4))
     for place, ((name, label), colour) in enumerate(
         zip(SEARCHES.items(), ("blue", "vermilion", "green"), strict=True)
     ):
@@ -97,7 +125,7 @@ def searches(results: dict) -> Figure:
         ax.plot(
             search["curve"]["evaluations"],
             gaps.mean(axis=0),
-            MARKERS[place] + "-",
+            MARKERS[place] + ("--" if name == "evolution" else "-"),
             color=COLOURS[colour],
             label=label,
         )

@@ -13,7 +13,7 @@ from solutions.lab12_gradient_sparsity import accumulate_residual, topk_sparsify
 
 def answer(results: dict) -> Figure:
     """Validation accuracy against the bytes that each worker hands over, for each method; mean and spread."""
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(5.2, 4.6))
     lines = {  # colour: (label, trainings)
         "black": ("dense", ["dense"]),
         "blue": ("DGC", ["DGC_top_0_1", "DGC_top_1"]),
@@ -43,52 +43,50 @@ def answer(results: dict) -> Figure:
         ax, x="bytes handed over", x_unit="% of dense, logarithmic", y="validation accuracy", y_unit="%"
     )
     ax.set_title("At the top 1%, DGC shows no loss", loc="left")
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", fontsize=9)
     return fig
 
 
 def exchange(results: dict) -> Figure:
     """One step of two workers: gradient, residual, message, all-gather, sum, and the same step in both."""
-    fig, ax = plt.subplots(figsize=(7, 3.7))
-    ax.set(xlim=(0, 100), ylim=(0, 56))
+    fig, ax = plt.subplots(figsize=(5.2, 5.2))
+    ax.set(xlim=(0, 100), ylim=(-1.5, 100))
     ax.axis("off")
     ax.grid(False)
 
-    def box(x, y, text, colour, width=18):
+    def box(x, y, text, colour, width):
         ax.add_patch(
             FancyBboxPatch(
-                (x - width / 2, y - 4), width, 8, boxstyle="round,pad=0.3", facecolor="white",
+                (x - width / 2, y - 5), width, 10, boxstyle="round,pad=0.3", facecolor="white",
                 edgecolor=COLOURS[colour], linewidth=1.8,
             )
         )  # fmt: skip
-        ax.text(x, y, text, ha="center", va="center", fontsize=10)
+        ax.text(x, y, text, ha="center", va="center")
 
-    def arrow(start, end, bend=0.0):
+    def arrow(start, end):
         ax.add_patch(
             FancyArrowPatch(
-                start, end, arrowstyle="-|>", mutation_scale=12, color="black", linewidth=1.2, shrinkA=0, shrinkB=0,
-                connectionstyle=f"arc3,rad={bend}",
+                start, end, arrowstyle="-|>", mutation_scale=12, color="black", linewidth=1.2, shrinkA=0, shrinkB=0
             )
         )  # fmt: skip
 
-    for worker, y in ((1, 46), (2, 20)):
-        ax.text(0, y + 7, f"worker {worker}", fontsize=10, fontweight="bold")
-        box(9, y, "gradient", "black", 16)
-        box(31, y, "t = residual\n+ gradient", "black", 18)
-        box(55, y, "large entries", "blue", 20)
-        box(43, y - 13, "the rest: new residual", "vermilion", 34)
-        arrow((17.5, y), (21.5, y))
-        arrow((40.5, y), (44.5, y))
-        arrow((49, y - 4.5), (49, y - 8.5))
-        arrow((31, y - 8.5), (31, y - 4.5))
-        arrow((65.5, y), (77, 37 if worker == 1 else 29))
-    ax.text(24, 39.5, "next step", ha="center", va="center", fontsize=9)
-    ax.text(24, 13.5, "next step", ha="center", va="center", fontsize=9)
-    ax.text(75, 44, "message", ha="center", va="center", fontsize=9)
-    ax.text(75, 22, "message", ha="center", va="center", fontsize=9)
-    box(88, 33, "all-gather,\nthen the sum", "green", 21)
-    arrow((88, 28.5), (88, 16.5))
-    box(88, 12, "the same step\nin all workers", "green", 21)
+    for worker, middle, side in ((1, 24, -1), (2, 76, 1)):  # the residuals on the outer sides
+        rest, large = middle + 12 * side, middle - 12 * side
+        ax.text(middle, 98, f"worker {worker}", ha="center", va="center", fontweight="bold")
+        box(middle, 89, "gradient", "black", 45)
+        arrow((middle, 83.5), (middle, 76.5))
+        box(middle, 71, "residual + gradient", "black", 45)
+        box(large, 47, "large\nentries", "blue", 21)
+        box(rest, 47, "rest: new\nresidual", "vermilion", 21)
+        arrow((large, 65.5), (large, 52.5))
+        arrow((rest - 5, 65.5), (rest - 5, 52.5))
+        arrow((rest + 3, 52.5), (rest + 3, 65.5))
+        ax.text(rest + 4.5, 59, "next\nstep", va="center", fontsize=9)
+        arrow((large, 41.5), (large, 28.5))
+    ax.text(50, 35, "messages", ha="center", va="center", fontsize=9)
+    box(50, 23, "all-gather, then the sum", "green", 60)
+    arrow((50, 17.5), (50, 10.5))
+    box(50, 5, "the same step in all workers", "green", 60)
     return fig
 
 
@@ -103,7 +101,7 @@ def waiting(results: dict) -> Figure:
         sums["feedback"].append(sums["feedback"][-1].index_add(0, kept, values))
         indices, values = one_of_two(gradient)
         sums["none"].append(sums["none"][-1].index_add(0, indices, values))
-    fig, ax = plt.subplots(figsize=(7, 3.4))
+    fig, ax = plt.subplots(figsize=(5.2, 3.6))
     ax.plot(range(steps + 1), range(steps + 1), ":", color="black", label="sum of its gradients")
     for name, label, colour in (
         ("feedback", "sent, with error feedback", "sky"),
@@ -118,7 +116,6 @@ def waiting(results: dict) -> Figure:
             label=label,
         )
     label_axes(ax, x="step", x_unit="number", y="sum so far", y_unit="gradient units")
-    ax.set_yticks(range(0, steps + 1, 4))
     ax.set_yticks(range(0, steps + 1, 4))
     ax.set_title("A small steady entry is sent late, or never", loc="left")
     ax.legend(loc="upper left")

@@ -46,18 +46,18 @@ def width(results: dict) -> Figure:
     """The sparsity from which on a format saves bytes, against the width of the values."""
     fig, ax = plt.subplots(figsize=(6, 4.2))
     widths = (4, 8, 16, 32)
-    for storage, index, label in (
-        ("coo", 32, "COO, 32-bit indices"),
-        ("csr", 32, "CSR, 32-bit indices"),
-        ("csr", 10, "CSR, 10-bit indices"),
-        ("bitmask", 1, "bitmask"),
+    for storage, index, label, colour in (
+        ("coo", 32, "COO, 32-bit indices", "purple"),
+        ("csr", 32, "CSR, 32-bit indices", "orange"),
+        ("csr", 10, "CSR, 10-bit indices", "sky"),
+        ("bitmask", 1, "bitmask", "blue"),
     ):
         shares = []
         for bits in widths:
             bytes_of = partial(storage_bytes, FC1, storage=storage, value_bits=bits, index_bits=index)
             entries = FC1[0] * FC1[1]
             shares.append(100 * break_even_sparsity(bytes_of, entries, storage_bytes(FC1, 0, "dense", bits)))
-        curve(ax, range(len(widths)), shares, label=label)
+        curve(ax, range(len(widths)), shares, label=label, colour=colour)
     ax.set_xticks(range(len(widths)), widths)
     ax.set_ylim(0, 100)
     label_axes(ax, x="width of a value", x_unit="bits", y="saves bytes above", y_unit="% sparsity")
