@@ -1446,8 +1446,7 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # - **Compensation is worth more than choice**, in a valley. Without a valley it destroys; damp, or take a
 #   matrix that cannot bend down.
 #
-# Lab 6 makes the zeros during training. Lab 8 brings the compensation back, layer by layer, as a regression; Lab 15
-# uses the surgeon's idea on a language model.
+# Lab 6 makes the zeros during training. Lab 8 brings the compensation back, layer by layer, as a regression.
 #
 # **Read next.** LeCun, Denker and Solla (1989) and Hassibi and Stork (1993), both short. Singh and Alistarh (2020),
 # [arXiv:2004.14340](https://arxiv.org/abs/2004.14340), on the Fisher matrix and its inverse in large networks.

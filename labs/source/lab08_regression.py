@@ -1500,8 +1500,8 @@ if folder := os.environ.get("LABKIT_RECORD"):
 # - It needs no label. A few hundred images are enough for a convolution, which gives several samples of each; `fc1`
 #   gives one, and needs one or two thousand.
 #
-# Lab 5 puts the same idea on single weights (OBS: remove a weight and let the rest make up for it), and Lab 15 does so
-# in language models, where SparseGPT rebuilds each layer's output.
+# Lab 5 puts the same idea on single weights (OBS: remove a weight and let the rest make up for it). In
+# language models SparseGPT (Frantar and Alistarh, 2023) rebuilds each layer's output in the same way.
 #
 # **Read next.** He et al. (2017), section 3. Luo et al. (2017), section 3.2, for ThiNet's greedy choice. The lecture
 # note of this lab (`lecture_notes/lab08_regression.md` in the course's repository) works small examples by hand.
