@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-# Where struct tcp_info of linux/tcp.h holds tcpi_bytes_sent, a 64-bit number (Linux 4.19 and later).
-_BYTES_SENT = 200
+# Where struct tcp_info of linux/tcp.h (Linux 4.19 and later) holds tcpi_notsent_bytes, a 32-bit number, and
+# tcpi_bytes_sent and behind it tcpi_bytes_retrans, 64-bit numbers.
+_NOT_SENT, _BYTES_SENT = 144, 200
 
 
 class Exchange:
@@ -77,8 +78,8 @@ def _as(data: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def socket_bytes() -> int | None:
     """Count the bytes that this process has sent through the TCP sockets that it holds open now.
 
-    The operating system counts them, for each socket: what the program gave it to send, without the headers of TCP and IP and
-    without what was sent twice. Take the difference of two calls.
+    The operating system counts them, for each socket: what the program gave it to send, also what still waits there, without
+    the headers of TCP and IP and without what was sent twice. Take the difference of two calls.
 
     Returns:
         A whole number, or None where the system does not tell (it is Linux that does).
@@ -99,7 +100,8 @@ def socket_bytes() -> int | None:
                 info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         except OSError:  # it was closed meanwhile
             continue
-        if len(info) < _BYTES_SENT + 8:
+        if len(info) < _BYTES_SENT + 16:
             return None
-        total += struct.unpack_from("=Q", info, _BYTES_SENT)[0]
+        sent, again = struct.unpack_from("=QQ", info, _BYTES_SENT)
+        total += sent - again + struct.unpack_from("=I", info, _NOT_SENT)[0]
     return total
