@@ -121,7 +121,7 @@ def adapt_batchnorm(model: nn.Module, batches: list[torch.Tensor]) -> None:
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
         and module.running_mean is not None
     ]
-    modes = {module: module.training for module in model.modules()}
+    was_training = {module: module.training for module in model.modules()}
     momenta = {layer: layer.momentum for layer in layers}
     try:
         model.eval()
@@ -135,8 +135,8 @@ def adapt_batchnorm(model: nn.Module, batches: list[torch.Tensor]) -> None:
     finally:
         for layer, momentum in momenta.items():
             layer.momentum = momentum
-        for module, training in modes.items():
-            module.training = training
+        for module, was in was_training.items():
+            module.training = was
 
 
 def rank_correlation(first: torch.Tensor, second: torch.Tensor) -> float:

@@ -241,17 +241,17 @@ def gradient_drop_refuses(lab, rng):
 def larger_than(limit):
     """A rule that sends the entries themselves."""
 
-    def rule(tensor):
-        indices = (tensor.abs() > limit).nonzero().flatten()
-        return indices, tensor[indices]
+    def rule(total):
+        indices = (total.abs() > limit).nonzero().flatten()
+        return indices, total[indices]
 
     return rule
 
 
-def last_three(tensor):
+def last_three(total):
     """A rule that sends three entries whatever they are, in falling order of position."""
-    indices = torch.tensor([len(tensor) - 1, len(tensor) - 2, len(tensor) - 3])
-    return indices, tensor[indices]
+    indices = torch.tensor([len(total) - 1, len(total) - 2, len(total) - 3])
+    return indices, total[indices]
 
 
 def rounded(tensor):
