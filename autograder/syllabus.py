@@ -26,14 +26,11 @@ def student_notebook(lab: Lab) -> str:
 def generated(labs: list[Lab]) -> dict[Path, str]:
     """Every generated file of these labs, and the pages about all labs: {path: the text that it should hold}."""
     files = {lab.notebook: student_notebook(lab) for lab in labs}
-    files |= {lab.note: filled_note(lab) for lab in labs if lab.note.exists()}
     course = {lab: weave(lab, repository_url()) for lab in all_labs()}
-    found = {}
-    for lab in course:
-        if lab.note.exists() and (
-            answer := answers.answer_in(files.get(lab.note) or filled_note(lab), lab.stem)
-        ):
-            found[lab.stem] = answer
+    notes = {lab: filled_note(lab) for lab in course if lab.note.exists()}
+    files |= {lab.note: notes[lab] for lab in labs if lab in notes}
+    given = {lab.stem: answers.answer_in(note, lab.stem) for lab, note in notes.items()}
+    found = {stem: answer for stem, answer in given.items() if answer}
     files[SYLLABUS] = syllabus(course, found)
     pages = {answers.START_PAGE: answers.for_the_start_page, answers.README: answers.for_the_readme}
     for path, write in pages.items():
