@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from autograder.answers import BEGIN, END, answer_in, between_the_marks
-from autograder.browser import BROWSER, FLAGS, NO_BROWSER
+from autograder.browser import BROWSER, NO_BROWSER, browser_page
 from autograder.labs import ROOT, UsageError, all_labs
 
 NOTES = ROOT / "lecture_notes"
@@ -50,18 +50,6 @@ def pages(site) -> dict[str, BeautifulSoup]:
         path.name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for path in site.glob("*.html")
     }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip(NO_BROWSER)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.slow
@@ -128,29 +116,28 @@ def test_every_paper_that_a_chapter_links_to_is_in_the_references(pages):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 @pytest.mark.parametrize("width, scheme", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
-def test_the_site_passes_the_accessibility_check_and_fits_the_screen(site, pages, browser, width, scheme):
+def test_the_site_passes_the_accessibility_check_and_fits_the_screen(site, pages, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    asked = []
-    context.on("request", lambda request: asked.append(request.url))
-    found = []
-    for name in sorted(pages.keys() - {"genindex.html", "search.html"}):
-        page = context.new_page()
-        page.goto((site / name).as_uri())
-        page.wait_for_function(
-            "!window.MathJax || (window.MathJax.startup && window.MathJax.startup.promise)"
-        )
-        page.evaluate("window.MathJax?.startup?.promise")
-        wide = page.evaluate("document.documentElement.scrollWidth") - width
-        if wide > 0:
-            found.append(f"{name}: {wide} pixels wider than the screen")
-        for violation in Axe().run(page, options=WCAG).response["violations"]:
-            nodes = [node["html"][:120] for node in violation["nodes"]]
-            found.append(f"{name}: {violation['id']} ({violation['impact']}), {len(nodes)}: {nodes[:3]}")
-        page.close()
-    context.close()
+    asked, found = [], []
+    with browser_page(width=width, height=844) as page:
+        page.emulate_media(color_scheme=scheme)
+        page.on("request", lambda request: asked.append(request.url))
+        for name in sorted(pages.keys() - {"genindex.html", "search.html"}):
+            page.goto((site / name).as_uri())
+            page.wait_for_function(
+                "!window.MathJax || (window.MathJax.startup && window.MathJax.startup.promise)"
+            )
+            page.evaluate("window.MathJax?.startup?.promise")
+            assert page.evaluate("document.documentElement.dataset.theme") == scheme
+            wide = page.evaluate("document.documentElement.scrollWidth") - width
+            if wide > 0:
+                found.append(f"{name}: {wide} pixels wider than the screen")
+            for violation in Axe().run(page, options=WCAG).response["violations"]:
+                nodes = [node["html"][:120] for node in violation["nodes"]]
+                found.append(f"{name}: {violation['id']} ({violation['impact']}), {len(nodes)}: {nodes[:3]}")
     assert found == []
     assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
 
